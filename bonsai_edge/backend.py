@@ -1,0 +1,92 @@
+"""What a compute backend promises to core: can you run here, and run this model under this plan.
+
+Core knows no backend by name; third parties implement `Backend` and announce it through the hook
+`bonsai_edge.hookspecs.bonsai_backends`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from bonsai_edge.formats.checkpoint import Checkpoint
+    from bonsai_edge.memory.plan import MemoryPlan
+    from bonsai_edge.model_spec import ModelSpec
+
+KV_PAGE_TOKENS = 32
+"""Tokens in one page of the KV cache: small enough to waste little, large enough to stream."""
+
+
+@dataclass(frozen=True)
+class Availability:
+    """The answer of a probe: usable or not, and why, in one sentence.
+
+    `score` ranks usable backends for `auto`: 0 is never chosen by itself; the CPU has 100; what is faster has more.
+    """
+
+    available: bool
+    reason: str
+    score: int = 0
+    details: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of tokens that go through the model together, one row a token.
+
+    token_ids, positions, sequence_ids: int32 (num_rows,). Row r belongs to sequence `sequence_ids[r]`, an index into
+    `page_tables`, and is stored at `positions[r]` of it. Rows of one sequence are in rising order of position.
+    page_tables: int32 (num_sequences, max_pages), the KV pages of each sequence in order; unused entries are -1.
+    logit_rows: int32 (num_logits,), the rows that want logits.
+    """
+
+    token_ids: npt.NDArray[np.int32]
+    positions: npt.NDArray[np.int32]
+    sequence_ids: npt.NDArray[np.int32]
+    page_tables: npt.NDArray[np.int32]
+    logit_rows: npt.NDArray[np.int32]
+
+
+class ModelRunner(ABC):
+    """A loaded model: runs batches; owns the memory of the KV pages, whose bookkeeping is core's.
+
+    `max_batch_rows` is the largest number of rows `forward` takes at once. Not thread-safe: one caller at a time.
+    """
+
+    spec: ModelSpec
+    max_batch_rows: int
+    num_pages: int
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> npt.NDArray[np.float32]:
+        """Run the batch, write its keys and values to the pages, return logits float32 (num_logits, vocab_size).
+
+        The returned array may be reused by the next call; copy what must outlive it.
+        """
+
+    def close(self) -> None:  # noqa: B027  (most runners have nothing to release but memory)
+        """Release threads and devices; the runner must not be used afterwards."""
+
+
+class Backend(ABC):
+    """A way of computing, such as Numba on the CPU or CUDA; cheap to construct, heavy imports only in `load`."""
+
+    name: str
+    summary: str
+
+    @abstractmethod
+    def probe(self) -> Availability:
+        """Say whether this backend can run on this machine, and why not; must not raise."""
+
+    @abstractmethod
+    def load(self, checkpoint: Checkpoint, plan: MemoryPlan, threads: int | None = None) -> ModelRunner:
+        """Make a runner that reads the checkpoint's weights in place and has `plan.num_pages` KV pages.
+
+        `threads` None lets the backend choose. Raises UnsupportedModelError when the model has a part that the
+        backend cannot run.
+        """

@@ -1,0 +1,141 @@
+"""Every error that a user, a file or a peer can cause: one sentence of cause, one of remedy, a stable code.
+
+BonsaiError
+├── ModelNotFoundError         model_not_found         no such file, or not a file
+├── MalformedModelError        malformed_model         the file is damaged or hostile
+├── UnsupportedModelError      unsupported_model       a sound file that this version cannot run
+├── UnknownBackendError        unknown_backend         no backend of that name is installed
+├── BackendUnavailableError    backend_unavailable     installed, but cannot run on this machine
+├── InsufficientMemoryError    insufficient_memory     the plan does not fit; nothing was allocated
+├── InvalidRequestError        invalid_request         a parameter is of the wrong type or out of range
+├── ContextOverflowError       context_overflow        prompt and answer do not fit into the context
+├── KVCacheFullError           kv_cache_full           other generations hold the pages that are needed
+└── RpcError
+    ├── EndpointError          bad_endpoint            an address that cannot be bound or connected
+    ├── EndpointInUseError     endpoint_in_use         another process listens there
+    ├── ServerUnreachableError server_unreachable      nobody answered within the time-out
+    ├── ProtocolError          protocol_error          a peer sent a message that cannot be understood
+    ├── BusyError              busy                    the server's queue is full; try again later
+    └── RemoteError            (the server's code)     the server refused or failed the request
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BonsaiError(Exception):
+    """Base of all errors of this package that are not programming mistakes.
+
+    `cause` says what was expected and what was found; `remedy` says what to do next. Both are whole sentences.
+    """
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, cause: str, remedy: str) -> None:
+        super().__init__(cause, remedy)
+        self.cause = cause
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.cause} {self.remedy}"
+
+
+class ModelNotFoundError(BonsaiError):
+    """The model path does not name a readable file."""
+
+    code = "model_not_found"
+
+
+class MalformedModelError(BonsaiError):
+    """The model file contradicts its own format."""
+
+    code = "malformed_model"
+
+
+class UnsupportedModelError(BonsaiError):
+    """The model file is well formed but needs something that is not implemented."""
+
+    code = "unsupported_model"
+
+
+class UnknownBackendError(BonsaiError):
+    """No installed backend has the requested name."""
+
+    code = "unknown_backend"
+
+
+class BackendUnavailableError(BonsaiError):
+    """The requested backend is installed but cannot run here."""
+
+    code = "backend_unavailable"
+
+
+class InsufficientMemoryError(BonsaiError):
+    """The memory plan exceeds what the device or cgroup has."""
+
+    code = "insufficient_memory"
+
+
+class InvalidRequestError(BonsaiError):
+    """A request parameter has the wrong type or is out of range."""
+
+    code = "invalid_request"
+
+
+class ContextOverflowError(BonsaiError):
+    """Prompt plus answer exceed the context; the prompt is never cut."""
+
+    code = "context_overflow"
+
+
+class KVCacheFullError(BonsaiError):
+    """The KV cache has too few free pages because other generations are under way."""
+
+    code = "kv_cache_full"
+
+
+class RpcError(BonsaiError):
+    """Base of what can go wrong between a client and a server."""
+
+    code = "rpc_error"
+
+
+class EndpointError(RpcError):
+    """An endpoint is malformed, or not allowed."""
+
+    code = "bad_endpoint"
+
+
+class EndpointInUseError(EndpointError):
+    """Another process already listens on the endpoint."""
+
+    code = "endpoint_in_use"
+
+
+class ServerUnreachableError(RpcError):
+    """No answer came within the time-out."""
+
+    code = "server_unreachable"
+
+
+class ProtocolError(RpcError):
+    """A peer sent frames that do not follow the protocol."""
+
+    code = "protocol_error"
+
+
+class BusyError(RpcError):
+    """The server's queue is full."""
+
+    code = "busy"
+
+
+class RemoteError(RpcError):
+    """The server answered with an error; `remote_code` is its stable code."""
+
+    code = "remote_error"
+
+    def __init__(self, cause: str, remedy: str, remote_code: str) -> None:
+        super().__init__(cause, remedy)
+        self.remote_code = remote_code

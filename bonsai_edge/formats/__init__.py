@@ -1,0 +1,1 @@
+"""Model files: untrusted bytes in, a checked `ModelSpec` and zero-copy tensors out."""

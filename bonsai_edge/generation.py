@@ -1,0 +1,118 @@
+"""What a generation is asked for and what it answers: shared by the Python API, the CLI and the wire.
+
+Light on purpose (msgspec only), so that a client on a small machine can import it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+
+from bonsai_edge.errors import InvalidRequestError
+
+DEFAULT_MAX_TOKENS = 512
+
+FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "error"]
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+
+
+class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Limits and sampling of one generation; None means the model's own default.
+
+    Samplers run in llama.cpp's order: penalties, logit bias, top-k, top-p, min-p, temperature.
+    """
+
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = DEFAULT_MAX_TOKENS
+    temperature: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] | None = None
+    """0 is greedy: the token with the largest logit."""
+    top_k: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] | None = None
+    """0 switches it off."""
+    top_p: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] | None = None
+    min_p: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None
+    repetition_penalty: Annotated[float, msgspec.Meta(gt=0.0, le=10.0)] | None = None
+    """Divides positive and multiplies negative logits of tokens seen in the window; 1 switches it off."""
+    presence_penalty: Annotated[float, msgspec.Meta(ge=-10.0, le=10.0)] = 0.0
+    frequency_penalty: Annotated[float, msgspec.Meta(ge=-10.0, le=10.0)] = 0.0
+    penalty_window: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] = 64
+    """How many of the last tokens, prompt included, the three penalties look at."""
+    logit_bias: dict[Annotated[int, msgspec.Meta(ge=0)], float] = {}
+    """Token id to a value added to its logit; -inf forbids the token."""
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=1 << 63)] | None = None
+    """None draws a fresh seed, which the result reports."""
+    stop: Annotated[
+        tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=256)], ...], msgspec.Meta(max_length=16)
+    ] = ()
+    """Generation ends before the first of these strings, which is not part of the text."""
+
+    @classmethod
+    def from_keywords(cls, keywords: dict[str, Any]) -> GenerationOptions:
+        """Check keyword arguments against types and ranges.
+
+        Raises InvalidRequestError that names the offending option.
+        """
+        try:
+            return msgspec.convert(keywords, cls)
+        except msgspec.ValidationError as exc:
+            names = ", ".join(cls.__struct_fields__)
+            raise InvalidRequestError(
+                f"A generation option is not valid: {exc}.", f"Correct it; the options are {names}."
+            ) from exc
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Token counts of one request."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the time of one request went, in seconds, and the two speeds in tokens per second.
+
+    Decoding is timed from the first token on, so `decode_tokens_per_s` counts one token fewer than the completion;
+    a speed is None when there was nothing to time.
+    """
+
+    load_s: float
+    queue_s: float = 0.0
+    prefill_s: float
+    decode_s: float
+    prefill_tokens_per_s: float | None
+    decode_tokens_per_s: float | None
+
+
+class TextChunk(msgspec.Struct, frozen=True, tag="chunk", tag_field="type"):
+    """A piece of the answer: whole characters, and the tokens that completed them.
+
+    `index` counts chunks from 0 without gaps. The texts of all chunks joined are the text of the result.
+    """
+
+    index: int
+    text: str
+    token_ids: list[int]
+
+
+class GenerationResult(msgspec.Struct, frozen=True, kw_only=True, tag="result", tag_field="type"):
+    """The last event of every generation.
+
+    `token_ids` are all sampled tokens, the stop token left out; `seed` repeats the run.
+    """
+
+    text: str
+    token_ids: list[int]
+    finish_reason: FinishReason
+    usage: Usage
+    timings: Timings
+    backend: str
+    model: str
+    seed: int
+
+
+GenerationEvent: TypeAlias = TextChunk | GenerationResult
