@@ -61,6 +61,7 @@ class ModelRunner(ABC):
     spec: ModelSpec
     max_batch_rows: int
     num_pages: int
+    num_threads: int
 
     @abstractmethod
     def forward(self, batch: Batch) -> npt.NDArray[np.float32]:

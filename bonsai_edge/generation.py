@@ -76,8 +76,8 @@ class Usage(msgspec.Struct, frozen=True):
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the time of one request went, in seconds, and the two speeds in tokens per second.
 
-    Decoding is timed from the first token on, so `decode_tokens_per_s` counts one token fewer than the completion;
-    a speed is None when there was nothing to time.
+    Decoding is timed from the end of prefill, sampling included, and its speed counts the steps after it; a speed is
+    None when there was nothing to time.
     """
 
     load_s: float

@@ -113,7 +113,7 @@ def _refuse_unknown_keys(path: Path, metadata: Mapping[str, MetadataValue]) -> N
     for key in metadata:
         if key.startswith("prism.hadamard."):
             raise UnsupportedModelError(
-                f"{path} has the key {key!r}: its weights expect Hadamard-transformed inputs; supported are plain weights.",
+                f"{path} has the key {key!r}: it needs Hadamard-transformed inputs; supported are plain ones.",
                 "Use a first-generation Bonsai Q1_0 file.",
             )
         if key.startswith(_PREFIX) and key.removeprefix(_PREFIX) not in _UNDERSTOOD_KEYS:

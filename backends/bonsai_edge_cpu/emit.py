@@ -1,0 +1,125 @@
+"""Short names for the LLVM instructions that the vector kernels are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from llvmlite import ir
+
+I1, I8, I16, I32, I64 = (ir.IntType(width) for width in (1, 8, 16, 32, 64))
+F32 = ir.FloatType()
+
+
+def vector(element: ir.Type, count: int) -> ir.VectorType:
+    """Return the type <count x element>."""
+    return ir.VectorType(element, count)
+
+
+def constant(type_: ir.Type, value: float) -> ir.Constant:
+    """Return a constant, the same in every lane of a vector."""
+    return ir.Constant(type_, [value] * type_.count if isinstance(type_, ir.VectorType) else value)
+
+
+def load(builder: ir.IRBuilder, address: ir.Value, type_: ir.Type, offset: int = 0, align: int = 1) -> ir.Value:
+    """Load from an i64 address plus a constant number of bytes."""
+    loaded = builder.load(builder.inttoptr(_offset(builder, address, offset), type_.as_pointer()))
+    loaded.align = align
+    return loaded
+
+
+def store(builder: ir.IRBuilder, value: ir.Value, address: ir.Value, offset: int = 0, align: int = 1) -> None:
+    """Store to an i64 address plus a constant number of bytes."""
+    stored = builder.store(value, builder.inttoptr(_offset(builder, address, offset), value.type.as_pointer()))
+    stored.align = align
+
+
+def splat(builder: ir.IRBuilder, scalar: ir.Value, count: int) -> ir.Value:
+    """Repeat a scalar in every lane."""
+    undefined = ir.Constant(vector(scalar.type, count), ir.Undefined)
+    single = builder.insert_element(undefined, scalar, constant(I32, 0))
+    return builder.shuffle_vector(single, undefined, constant(vector(I32, count), 0))
+
+
+def halve(builder: ir.IRBuilder, value: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """Split a vector into its lower and upper half."""
+    half = value.type.count // 2
+    low, high = (
+        builder.shuffle_vector(value, value, ir.Constant(vector(I32, half), list(range(start, start + half))))
+        for start in (0, half)
+    )
+    return low, high
+
+
+def concatenate(builder: ir.IRBuilder, low: ir.Value, high: ir.Value) -> ir.Value:
+    """Join two vectors of one type."""
+    count = 2 * low.type.count
+    return builder.shuffle_vector(low, high, ir.Constant(vector(I32, count), list(range(count))))
+
+
+def sum_lanes(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    """Add all lanes of a float vector in a fixed order: halves, quarters and so on."""
+    while value.type.count > 1:
+        low, high = halve(builder, value)
+        value = builder.fadd(low, high)
+    return builder.extract_element(value, constant(I32, 0))
+
+
+def multiply_add(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+    """Return a * b + c, fused where the machine can."""
+    type_ = a.type
+    name = f"llvm.fmuladd.v{type_.count}f32" if isinstance(type_, ir.VectorType) else "llvm.fmuladd.f32"
+    return intrinsic_call(builder, name, type_, [a, b, c])
+
+
+def intrinsic_call(builder: ir.IRBuilder, name: str, return_type: ir.Type, arguments: Sequence[ir.Value]) -> ir.Value:
+    """Call an LLVM intrinsic by its full name."""
+    function_type = ir.FunctionType(return_type, [argument.type for argument in arguments])
+    return builder.call(builder.module.declare_intrinsic(name, (), function_type), arguments)
+
+
+def prefetch(builder: ir.IRBuilder, address: ir.Value, offset: int) -> None:
+    """Ask for the cache line at an address plus offset; harmless beyond the end of the mapping."""
+    pointer = builder.inttoptr(_offset(builder, address, offset), I8.as_pointer())
+    function_type = ir.FunctionType(ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
+    declared = builder.module.declare_intrinsic("llvm.prefetch", (I8.as_pointer(),), function_type)
+    read, low_locality, data_cache = constant(I32, 0), constant(I32, 1), constant(I32, 1)
+    builder.call(declared, [pointer, read, low_locality, data_cache])
+
+
+class Loop:
+    """The inside of `counted_loop`: the index, and values carried from one round to the next."""
+
+    def __init__(self, index: ir.Value, carried: list[ir.Value]) -> None:
+        self.index = index
+        self.carried = carried
+
+
+@contextmanager
+def counted_loop(builder: ir.IRBuilder, count: ir.Value, initial: Sequence[ir.Value]) -> Iterator[Loop]:
+    """Emit a loop over 0 ≤ index < count, count ≥ 1, that carries values.
+
+    The body reads `loop.carried` and leaves the values of the next round there; afterwards it holds the final ones.
+    """
+    before = builder.block
+    body = builder.append_basic_block("loop")
+    after = builder.append_basic_block("after")
+    builder.branch(body)
+    builder.position_at_end(body)
+    index = builder.phi(I64)
+    index.add_incoming(constant(I64, 0), before)
+    phis = [builder.phi(value.type) for value in initial]
+    for phi, value in zip(phis, initial, strict=True):
+        phi.add_incoming(value, before)
+    loop = Loop(index, list(phis))
+    yield loop
+    following = builder.add(index, constant(I64, 1))
+    index.add_incoming(following, builder.block)
+    for phi, value in zip(phis, loop.carried, strict=True):
+        phi.add_incoming(value, builder.block)
+    builder.cbranch(builder.icmp_signed("<", following, count), body, after)
+    builder.position_at_end(after)
+
+
+def _offset(builder: ir.IRBuilder, address: ir.Value, offset: int) -> ir.Value:
+    return builder.add(address, constant(I64, offset)) if offset else address

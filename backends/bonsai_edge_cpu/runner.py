@@ -1,0 +1,58 @@
+"""The CPU model runner: memory, threads, and one compiled call a step."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from bonsai_edge.backend import KV_PAGE_TOKENS, Batch, ModelRunner
+from bonsai_edge.formats.checkpoint import Checkpoint
+from bonsai_edge.rope import Rope
+from bonsai_edge_cpu.barrier import new_barrier
+from bonsai_edge_cpu.step import run_step
+from bonsai_edge_cpu.tables import StepInput, make_dimensions, make_kv_cache, make_weights, make_workspace
+from bonsai_edge_cpu.threads import ThreadTeam
+
+_MAX_BATCH_ROWS = 64
+
+
+class CpuRunner(ModelRunner):
+    """Runs batches with Numba kernels; activations are int8, keys and values float16.
+
+    Weights are read where the file is mapped; compiling takes seconds the first time and is cached on disk.
+    """
+
+    max_batch_rows = _MAX_BATCH_ROWS
+
+    def __init__(self, checkpoint: Checkpoint, num_pages: int, num_threads: int) -> None:
+        self.spec = checkpoint.spec
+        self.num_pages = num_pages
+        self.num_threads = num_threads
+        self._checkpoint = checkpoint  # keeps the file mapped while the kernels hold its addresses
+        self._rope = Rope(self.spec)
+        self._dimensions = make_dimensions(self.spec)
+        self._weights = make_weights(checkpoint)
+        self._kv_cache = make_kv_cache(self.spec, num_pages)
+        context = num_pages * KV_PAGE_TOKENS
+        self._work = make_workspace(self.spec, _MAX_BATCH_ROWS, num_threads, context, new_barrier())
+        self._team = ThreadTeam(num_threads)
+        self._compile()
+
+    def forward(self, batch: Batch) -> npt.NDArray[np.float32]:
+        """Run the batch; see `ModelRunner.forward`."""
+        cos, sin = self._rope.cos_sin(batch.positions)
+        inputs = StepInput(
+            batch.token_ids, batch.positions, batch.sequence_ids, batch.page_tables, batch.logit_rows, cos, sin
+        )
+        arguments = (self._dimensions, self._weights, self._kv_cache, inputs, self._work, self.num_threads)
+        self._team.run(lambda thread: run_step(*arguments, thread))
+        return self._work.logits[: len(batch.logit_rows)]
+
+    def close(self) -> None:
+        """End the threads."""
+        self._team.close()
+
+    def _compile(self) -> None:
+        """Compile, or load from the cache, while loading, so that the first request does not wait."""
+        empty = np.zeros(0, np.int32)
+        self.forward(Batch(empty, empty, empty, np.zeros((1, 1), np.int32), empty))

@@ -1,0 +1,43 @@
+"""Proves on this processor that the chosen instructions exist and compute what they should."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from bonsai_edge.errors import BackendUnavailableError
+from bonsai_edge.formats.ggml_types import GGMLType, dequantize
+from bonsai_edge_cpu.compilation import compiled
+from bonsai_edge_cpu.isa.selection import selected_isa
+from bonsai_edge_cpu.kernels.q1_0 import q1_0_matmul
+from bonsai_edge_cpu.kernels.quantization import quantize_block
+
+_NUM_ROWS = 5
+
+
+@cache
+def run_smoke_test() -> tuple[str, str | None]:
+    """Return the name of the instruction set, and what went wrong or None."""
+    try:
+        isa_name = selected_isa().name
+    except BackendUnavailableError as exc:
+        return "requested", str(exc)
+    rng = np.random.default_rng(0)
+    packed = rng.integers(0, 256, (_NUM_ROWS, 18), dtype=np.uint8)
+    packed[:, :2] = np.array([0.5], "<f2").view(np.uint8)
+    x = rng.integers(-127, 128, 128).astype(np.float32)
+    x[:64:4] = 127.0  # every lane's scale is 1, so that the result is exact
+    quants, scales = np.zeros((1, 1, 128), np.int8), np.zeros((1, 1, 16), np.float32)
+    negative_sums, out = np.zeros((1, 1, 16), np.int32), np.zeros((1, _NUM_ROWS), np.float32)
+    _multiply(packed, x, quants, scales, negative_sums, out)
+    expected = dequantize(packed, GGMLType.Q1_0) @ x
+    if not np.allclose(out[0], expected, rtol=1e-5):
+        return isa_name, f"a product is {out[0].tolist()}, expected {expected.tolist()}."
+    return isa_name, None
+
+
+@compiled
+def _multiply(packed, x, quants, scales, negative_sums, out):
+    quantize_block(x.ctypes.data, quants.ctypes.data, scales.ctypes.data, negative_sums.ctypes.data)
+    q1_0_matmul(packed.ctypes.data, packed.shape[1], 1, 0, packed.shape[0], quants, scales, negative_sums, 1, out, 0)

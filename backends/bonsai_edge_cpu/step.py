@@ -1,0 +1,126 @@
+"""One step of the model, all layers of it, in one compiled call that every thread of the team makes.
+
+The threads share each operation (rows of a matrix, heads, blocks of columns) and meet at a barrier after it. Each
+streams its own contiguous part of every matrix.
+"""
+
+from __future__ import annotations
+
+from bonsai_edge.formats.ggml_types import GGMLType
+from bonsai_edge_cpu.barrier import wait_for_team
+from bonsai_edge_cpu.compilation import compiled
+from bonsai_edge_cpu.kernels.activation import silu_multiply
+from bonsai_edge_cpu.kernels.attention import attend, write_keys_values
+from bonsai_edge_cpu.kernels.dense import dense_matmul
+from bonsai_edge_cpu.kernels.embedding import embed
+from bonsai_edge_cpu.kernels.norm import norm_and_quantize, quantize
+from bonsai_edge_cpu.kernels.q1_0 import q1_0_matmul
+from bonsai_edge_cpu.tables import (
+    ADDRESS,
+    BLOCK_COLUMNS,
+    DOWN,
+    GATE,
+    KEY,
+    NUM_COLUMNS,
+    NUM_ROWS,
+    OUTPUT,
+    QUERY,
+    ROW_BYTES,
+    TYPE,
+    UP,
+    VALUE,
+)
+
+_Q1_0 = GGMLType.Q1_0.value
+_ROW_GRANULE = 16  # rows of a thread's share: whole tiles and whole vectors
+
+
+@compiled
+def run_step(dims, weights, kv_cache, inputs, work, num_threads, thread):
+    """Run thread `thread` of `num_threads` through a step; work.logits[: len(inputs.logit_rows)] is the result.
+
+    The arguments are the named tuples of `tables`.
+    """
+    num_tokens = inputs.token_ids.size
+    rows = work.all_rows[:num_tokens]
+    barrier = work.barrier
+    embed(weights.embedding, inputs.token_ids, work.x, thread, num_threads)
+    wait_for_team(barrier, num_threads)
+    for layer in range(dims.num_layers):
+        matrices = weights.matrices[layer]
+        _norm(work.x, rows, weights.attn_norm[layer], dims.eps, work, num_threads, thread)
+        wait_for_team(barrier, num_threads)
+        _project(matrices[QUERY], work.floats, num_tokens, work.q, 0, work, num_threads, thread)
+        _project(matrices[KEY], work.floats, num_tokens, work.k, 0, work, num_threads, thread)
+        _project(matrices[VALUE], work.floats, num_tokens, work.v, 0, work, num_threads, thread)
+        wait_for_team(barrier, num_threads)
+        write_keys_values(layer, dims, weights, inputs, kv_cache, work, thread, num_threads)
+        wait_for_team(barrier, num_threads)
+        attend(layer, dims, inputs, kv_cache, work, thread, num_threads)
+        wait_for_team(barrier, num_threads)
+        _quantize(work.attention, num_tokens, work, num_threads, thread)
+        wait_for_team(barrier, num_threads)
+        _project(matrices[OUTPUT], work.attention, num_tokens, work.x, 1, work, num_threads, thread)
+        wait_for_team(barrier, num_threads)
+        _norm(work.x, rows, weights.ffn_norm[layer], dims.eps, work, num_threads, thread)
+        wait_for_team(barrier, num_threads)
+        _project(matrices[GATE], work.floats, num_tokens, work.gate, 0, work, num_threads, thread)
+        _project(matrices[UP], work.floats, num_tokens, work.up, 0, work, num_threads, thread)
+        _gate(num_tokens, work, num_threads, thread)
+        wait_for_team(barrier, num_threads)
+        _quantize(work.gate, num_tokens, work, num_threads, thread)
+        wait_for_team(barrier, num_threads)
+        _project(matrices[DOWN], work.gate, num_tokens, work.x, 1, work, num_threads, thread)
+        wait_for_team(barrier, num_threads)
+    _norm(work.x, inputs.logit_rows, weights.output_norm, dims.eps, work, num_threads, thread)
+    wait_for_team(barrier, num_threads)
+    _project(weights.head, work.floats, inputs.logit_rows.size, work.logits, 0, work, num_threads, thread)
+    wait_for_team(barrier, num_threads)
+
+
+@compiled
+def _share(total, granule, num_threads, thread):
+    """Return the first and the last + 1 of a thread's contiguous share of `total`, in whole granules but the last."""
+    granules = (total + granule - 1) // granule
+    first = granules * thread // num_threads * granule
+    last = granules * (thread + 1) // num_threads * granule
+    return min(first, total), min(last, total)
+
+
+@compiled
+def _norm(x, rows, weight, eps, work, num_threads, thread):
+    first, last = _share(weight.size // BLOCK_COLUMNS, 1, num_threads, thread)
+    norm_and_quantize(x, rows, weight, eps, first, last, work)
+
+
+@compiled
+def _quantize(x, num_tokens, work, num_threads, thread):
+    first, last = _share(x.shape[1] // BLOCK_COLUMNS, 1, num_threads, thread)
+    for token in range(num_tokens):
+        quantize(x, token, first, last, work)
+
+
+@compiled
+def _project(matrix, x, num_tokens, out, accumulate, work, num_threads, thread):
+    """Multiply a matrix by the activations: the quantized ones of `work` if it is Q1_0, else the float32 `x`."""
+    first, last = _share(matrix[NUM_ROWS], _ROW_GRANULE, num_threads, thread)
+    address, row_bytes, num_columns = matrix[ADDRESS], matrix[ROW_BYTES], matrix[NUM_COLUMNS]
+    if matrix[TYPE] == _Q1_0:
+        num_blocks = num_columns // BLOCK_COLUMNS
+        q1_0_matmul(
+            address, row_bytes, num_blocks, first, last,
+            work.quants, work.scales, work.negative_sums, num_tokens, out, accumulate,
+        )  # fmt: skip
+    else:
+        dense_matmul(address, matrix[TYPE], row_bytes, first, last, x, num_columns, num_tokens, out, accumulate)
+
+
+@compiled
+def _gate(num_tokens, work, num_threads, thread):
+    """Apply SwiGLU to the columns that this thread has just computed."""
+    first, last = _share(work.gate.shape[1], _ROW_GRANULE, num_threads, thread)
+    if first == last:
+        return
+    for token in range(num_tokens):
+        gate, up = work.gate[token, first:last], work.up[token, first:last]
+        silu_multiply(gate.ctypes.data, up.ctypes.data, gate.size)

@@ -1,0 +1,177 @@
+"""What a compiled step works on: plain arrays and numbers, gathered in named tuples that Numba understands."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bonsai_edge.backend import KV_PAGE_TOKENS
+from bonsai_edge.errors import UnsupportedModelError
+from bonsai_edge.formats.checkpoint import Checkpoint
+from bonsai_edge.formats.tensor import QuantizedTensor
+from bonsai_edge.model_spec import ModelSpec
+
+BLOCK_COLUMNS = 128
+_LANES = 16
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+QUERY, KEY, VALUE, OUTPUT, GATE, UP, DOWN = range(7)
+_LAYER_MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+
+ADDRESS, TYPE, ROW_BYTES, NUM_ROWS, NUM_COLUMNS = range(5)
+"""Columns of a matrix record."""
+
+
+class Dimensions(NamedTuple):
+    """The numbers of `ModelSpec` that kernels need."""
+
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    eps: np.float32
+
+
+class Weights(NamedTuple):
+    """Where the weights lie in the mapped file, and the norms, the only ones that are copied.
+
+    matrices: int64 (num_layers, 7, 5), a record for each of QUERY … DOWN; embedding, head: int64 (5,) records.
+    """
+
+    matrices: Ints
+    embedding: Ints
+    head: Ints
+    attn_norm: Floats
+    ffn_norm: Floats
+    q_norm: Floats
+    k_norm: Floats
+    output_norm: Floats
+
+
+class StepInput(NamedTuple):
+    """A `Batch` and the cosines and sines of its positions, float32 (num_rows, head_dim // 2)."""
+
+    token_ids: npt.NDArray[np.int32]
+    positions: npt.NDArray[np.int32]
+    sequence_ids: npt.NDArray[np.int32]
+    page_tables: npt.NDArray[np.int32]
+    logit_rows: npt.NDArray[np.int32]
+    cos: Floats
+    sin: Floats
+
+
+class Workspace(NamedTuple):
+    """The intermediate results of a step, allocated once for the largest batch; float32 (max_rows, width) if not said.
+
+    x: hidden states. floats: what was normalized last. quants int8 (max_rows, max_blocks, 128), scales float32 and
+    negative_sums int32 (max_rows, max_blocks, 16): the same quantized. scores: (num_threads, context). logits:
+    (max_rows, vocab_size). all_rows: int32 0 … max_rows - 1. barrier: see `barrier`.
+    """
+
+    x: Floats
+    floats: Floats
+    quants: npt.NDArray[np.int8]
+    scales: Floats
+    negative_sums: npt.NDArray[np.int32]
+    q: Floats
+    k: Floats
+    v: Floats
+    attention: Floats
+    gate: Floats
+    up: Floats
+    scores: Floats
+    logits: Floats
+    all_rows: npt.NDArray[np.int32]
+    barrier: npt.NDArray[np.int32]
+
+
+def make_dimensions(spec: ModelSpec) -> Dimensions:
+    """Gather the numbers."""
+    return Dimensions(spec.num_layers, spec.num_heads, spec.num_kv_heads, spec.head_dim, np.float32(spec.rms_norm_eps))
+
+
+def make_weights(checkpoint: Checkpoint) -> Weights:
+    """Record where every matrix lies, and copy the norms.
+
+    Raises UnsupportedModelError for widths that do not divide into blocks of 128, or heads not into 16.
+    """
+    spec, tensors = checkpoint.spec, checkpoint.tensors
+    _check_widths(checkpoint)
+
+    def norms(name: str) -> Floats:
+        return np.concatenate([tensors[f"blk.{i}.{name}.weight"].dequantize() for i in range(spec.num_layers)])
+
+    return Weights(
+        matrices=np.array(
+            [[_record(tensors[f"blk.{i}.{name}.weight"]) for name in _LAYER_MATRICES] for i in range(spec.num_layers)],
+            np.int64,
+        ),
+        embedding=_record(tensors["token_embd.weight"]),
+        head=_record(tensors["token_embd.weight" if spec.tied_embeddings else "output.weight"]),
+        attn_norm=norms("attn_norm"),
+        ffn_norm=norms("ffn_norm"),
+        q_norm=norms("attn_q_norm"),
+        k_norm=norms("attn_k_norm"),
+        output_norm=tensors["output_norm.weight"].dequantize()[0],
+    )
+
+
+def make_workspace(
+    spec: ModelSpec, max_rows: int, num_threads: int, context: int, barrier: npt.NDArray[np.int32]
+) -> Workspace:
+    """Reserve the memory of all intermediate results; the system hands it out when it is first touched."""
+    widest = max(spec.hidden_size, spec.attention_size, spec.intermediate_size)
+    num_blocks = widest // BLOCK_COLUMNS
+
+    def floats(*shape: int) -> Floats:
+        return np.empty(shape, np.float32)
+
+    return Workspace(
+        x=floats(max_rows, spec.hidden_size),
+        floats=floats(max_rows, spec.hidden_size),
+        quants=np.empty((max_rows, num_blocks, BLOCK_COLUMNS), np.int8),
+        scales=floats(max_rows, num_blocks, _LANES),
+        negative_sums=np.empty((max_rows, num_blocks, _LANES), np.int32),
+        q=floats(max_rows, spec.attention_size),
+        k=floats(max_rows, spec.kv_size),
+        v=floats(max_rows, spec.kv_size),
+        attention=floats(max_rows, spec.attention_size),
+        gate=floats(max_rows, spec.intermediate_size),
+        up=floats(max_rows, spec.intermediate_size),
+        scores=floats(num_threads, context),
+        logits=floats(max_rows, spec.vocab_size),
+        all_rows=np.arange(max_rows, dtype=np.int32),
+        barrier=barrier,
+    )
+
+
+def make_kv_cache(spec: ModelSpec, num_pages: int) -> npt.NDArray[np.uint16]:
+    """Reserve the pages: float16 bits (num_layers, num_pages, 2, num_kv_heads, KV_PAGE_TOKENS, head_dim)."""
+    return np.zeros((spec.num_layers, num_pages, 2, spec.num_kv_heads, KV_PAGE_TOKENS, spec.head_dim), np.uint16)
+
+
+def _record(tensor: QuantizedTensor) -> Ints:
+    packed = tensor.packed
+    return np.array(
+        [packed.ctypes.data, tensor.ggml_type, packed.shape[1], tensor.num_rows, tensor.num_columns], np.int64
+    )
+
+
+def _check_widths(checkpoint: Checkpoint) -> None:
+    spec = checkpoint.spec
+    widths = {
+        "embedding_length": (spec.hidden_size, BLOCK_COLUMNS),
+        "feed_forward_length": (spec.intermediate_size, BLOCK_COLUMNS),
+        "attention.key_length times head_count": (spec.attention_size, BLOCK_COLUMNS),
+        "attention.key_length": (spec.head_dim, _LANES),
+    }
+    for key, (width, multiple) in widths.items():
+        if width % multiple:
+            raise UnsupportedModelError(
+                f"'qwen3.{key}' of {checkpoint.path} is {width}; the cpu backend supports multiples of {multiple}.",
+                "Use --backend reference for this model.",
+            )

@@ -1,0 +1,61 @@
+"""One request on the engine: prefill, then sample and decode until something ends it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Generator, Sequence
+
+from bonsai_edge.engine.engine import Engine
+from bonsai_edge.engine.sampling import Sampler
+from bonsai_edge.generation import FinishReason
+
+
+class TokenGeneration:
+    """Iterate over it for the sampled tokens, the stop token left out; afterwards read how it went.
+
+    `cancelled` is asked before every forward step. The pages are held from the first step to the end of the
+    iteration, or until the iterator is closed.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        prompt_ids: Sequence[int],
+        sampler: Sampler,
+        max_tokens: int,
+        stop_ids: Collection[int],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self.token_ids: list[int] = []
+        self.finish_reason: FinishReason = "length"
+        self.prefill_s = 0.0
+        self.decode_s = 0.0
+        self.num_decode_steps = 0
+        self._engine = engine
+        self._prompt_ids = prompt_ids
+        self._sampler = sampler
+        self._max_tokens = max_tokens
+        self._stop_ids = stop_ids
+        self._cancelled = cancelled
+
+    def __iter__(self) -> Generator[int]:
+        started = time.perf_counter()
+        with self._engine.sequence(len(self._prompt_ids) + self._max_tokens) as sequence:
+            logits = sequence.prefill(self._prompt_ids, self._cancelled)
+            first_logits_at = time.perf_counter()
+            self.prefill_s = first_logits_at - started
+            while logits is not None:
+                token_id = self._sampler.sample(logits)
+                self.decode_s = time.perf_counter() - first_logits_at
+                if token_id in self._stop_ids:
+                    self.finish_reason = "stop"
+                    return
+                self.token_ids.append(token_id)
+                yield token_id
+                if len(self.token_ids) == self._max_tokens:
+                    return
+                if self._cancelled():
+                    break
+                logits = sequence.decode(token_id)
+                self.num_decode_steps += 1
+            self.finish_reason = "cancelled"

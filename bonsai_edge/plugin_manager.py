@@ -1,0 +1,108 @@
+"""Finds plugins through the entry-point group `bonsai_edge` and asks them what they provide."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+
+import pluggy
+
+from bonsai_edge import hookspecs
+from bonsai_edge.backend import Availability, Backend
+from bonsai_edge.device import DeviceProfile
+from bonsai_edge.errors import BackendUnavailableError, UnknownBackendError
+from bonsai_edge.reference import ReferenceBackend
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """A backend and what its probe said."""
+
+    backend: Backend
+    availability: Availability
+
+    @property
+    def name(self) -> str:
+        """The name it is chosen by."""
+        return self.backend.name
+
+    @property
+    def summary(self) -> str:
+        """What it computes with."""
+        return self.backend.summary
+
+
+class _Core:
+    """The hooks that core itself implements."""
+
+    @hookspecs.hookimpl
+    def bonsai_backends(self) -> list[Backend]:
+        return [ReferenceBackend()]
+
+
+@cache
+def plugin_manager() -> pluggy.PluginManager:
+    """Load every plugin once; one that fails to import is logged and left out."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(_Core(), name="core")
+    for entry_point in entry_points(group=hookspecs.PROJECT):
+        try:
+            manager.register(entry_point.load(), name=entry_point.name)
+        except Exception:  # whatever a third party's module raises, the other plugins still work
+            logger.warning("Plugin %r cannot be loaded and is left out.", entry_point.name, exc_info=True)
+    return manager
+
+
+def list_backends() -> list[BackendStatus]:
+    """Probe every backend, the best first."""
+    offers: list[list[Backend]] = plugin_manager().hook.bonsai_backends()
+    statuses = [BackendStatus(backend, backend.probe()) for offer in offers for backend in offer]
+    return sorted(statuses, key=lambda status: (-status.availability.score, status.name))
+
+
+def choose_auto(statuses: Iterable[BackendStatus]) -> str | None:
+    """Return the name of the best usable backend; None if only those with score 0 are left."""
+    usable = [status for status in statuses if status.availability.available and status.availability.score > 0]
+    return max(usable, key=lambda status: status.availability.score).name if usable else None
+
+
+def select_backend(name: str) -> Backend:
+    """Return a usable backend by name, or the best for "auto".
+
+    Raises UnknownBackendError or BackendUnavailableError with the reasons that the probes gave.
+    """
+    statuses = {status.name: status for status in list_backends()}
+    chosen = choose_auto(statuses.values()) if name == "auto" else name
+    if chosen is None:
+        reasons = " ".join(f"{status.name}: {status.availability.reason}" for status in statuses.values())
+        raise BackendUnavailableError(
+            f"No backend can be chosen by itself here. {reasons}", "Install one, or name one with --backend."
+        )
+    if chosen not in statuses:
+        raise UnknownBackendError(
+            f"There is no backend {chosen!r}; installed are {', '.join(sorted(statuses))}.",
+            "Choose one of them, or 'auto'.",
+        )
+    status = statuses[chosen]
+    if not status.availability.available:
+        raise BackendUnavailableError(
+            f"Backend {chosen!r} cannot run here: {status.availability.reason}",
+            "See `bonsai-edge backends` for the ones that can.",
+        )
+    return status.backend
+
+
+def device_profile() -> DeviceProfile:
+    """Ask the device plugins what this machine is."""
+    profile: DeviceProfile | None = plugin_manager().hook.bonsai_device_profile()
+    if profile is None:
+        raise BackendUnavailableError(
+            "No device plugin describes this machine.", "Reinstall bonsai-edge: its own device plugin is missing."
+        )
+    return profile

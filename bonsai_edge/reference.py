@@ -1,0 +1,130 @@
+"""The model in plain NumPy float32: slow, obvious, and the oracle that every backend is tested against.
+
+Weights are dequantized anew for each use, so a run needs the memory of one matrix only. Always available, never
+chosen by itself.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from bonsai_edge.backend import KV_PAGE_TOKENS, Availability, Backend, Batch, ModelRunner
+from bonsai_edge.formats.checkpoint import Checkpoint
+from bonsai_edge.memory.plan import MemoryPlan
+from bonsai_edge.rope import Rope
+
+_MAX_BATCH_ROWS = 512
+
+Array = npt.NDArray[np.float32]
+
+
+class ReferenceBackend(Backend):
+    """NumPy float32, for tests and for judging other backends."""
+
+    name = "reference"
+    summary = "plain NumPy float32: the oracle, slow"
+
+    def probe(self) -> Availability:
+        """Report that it always runs, and that `auto` leaves it alone."""
+        return Availability(True, "NumPy is always there; never chosen by 'auto'.", score=0)
+
+    def load(self, checkpoint: Checkpoint, plan: MemoryPlan, threads: int | None = None) -> ModelRunner:
+        """Make a runner; `threads` is left to NumPy's BLAS."""
+        return ReferenceRunner(checkpoint, plan.num_pages)
+
+
+class ReferenceRunner(ModelRunner):
+    """Runs batches one operation at a time, keys and values kept in float32."""
+
+    max_batch_rows = _MAX_BATCH_ROWS
+    num_threads = 1
+
+    def __init__(self, checkpoint: Checkpoint, num_pages: int) -> None:
+        self.spec = checkpoint.spec
+        self.num_pages = num_pages
+        self._tensors = checkpoint.tensors
+        self._rope = Rope(self.spec)
+        shape = (self.spec.num_layers, num_pages, KV_PAGE_TOKENS, self.spec.num_kv_heads, self.spec.head_dim)
+        self._keys = np.zeros(shape, np.float32)
+        self._values = np.zeros(shape, np.float32)
+
+    def forward(self, batch: Batch) -> Array:
+        """Run the batch; see `ModelRunner.forward`."""
+        x = self._tensors["token_embd.weight"].dequantize(batch.token_ids)
+        cos_sin = self._rope.cos_sin(batch.positions)
+        for layer in range(self.spec.num_layers):
+            x = x + self._attention(layer, self._norm(x, f"blk.{layer}.attn_norm"), batch, cos_sin)
+            x = x + self._mlp(layer, self._norm(x, f"blk.{layer}.ffn_norm"))
+        x = self._norm(x[batch.logit_rows], "output_norm")
+        return self._project(x, "token_embd" if self.spec.tied_embeddings else "output")
+
+    def _attention(self, layer: int, x: Array, batch: Batch, cos_sin: tuple[Array, Array]) -> Array:
+        spec, block = self.spec, f"blk.{layer}."
+        q = self._project(x, block + "attn_q").reshape(-1, spec.num_heads, spec.head_dim)
+        k = self._project(x, block + "attn_k").reshape(-1, spec.num_kv_heads, spec.head_dim)
+        v = self._project(x, block + "attn_v").reshape(-1, spec.num_kv_heads, spec.head_dim)
+        q = apply_rope(self._norm(q, block + "attn_q_norm"), *cos_sin)
+        k = apply_rope(self._norm(k, block + "attn_k_norm"), *cos_sin)
+        pages = batch.page_tables[batch.sequence_ids, batch.positions // KV_PAGE_TOKENS]
+        slots = batch.positions % KV_PAGE_TOKENS
+        self._keys[layer, pages, slots] = k
+        self._values[layer, pages, slots] = v
+        out = np.empty_like(q)
+        for sequence in np.unique(batch.sequence_ids):
+            rows = np.flatnonzero(batch.sequence_ids == sequence)
+            out[rows] = self._attend(layer, q[rows], batch.positions[rows], batch.page_tables[sequence])
+        return self._project(out.reshape(-1, spec.attention_size), block + "attn_output")
+
+    def _attend(
+        self, layer: int, q: Array, positions: npt.NDArray[np.int32], page_table: npt.NDArray[np.int32]
+    ) -> Array:
+        """Attend from q (num_rows, num_heads, head_dim) of one sequence to its cached positions up to each row's."""
+        spec = self.spec
+        length = int(positions.max()) + 1
+        pages = page_table[: -(-length // KV_PAGE_TOKENS)]
+        # (length, num_kv_heads, head_dim), then every KV head repeated for its group of query heads
+        k = self._keys[layer, pages].reshape(-1, spec.num_kv_heads, spec.head_dim)[:length]
+        v = self._values[layer, pages].reshape(-1, spec.num_kv_heads, spec.head_dim)[:length]
+        group = spec.num_heads // spec.num_kv_heads
+        k, v = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
+        scores = np.einsum("rhd,lhd->hrl", q, k) / np.float32(np.sqrt(spec.head_dim))
+        scores = np.where(np.arange(length) <= positions[:, None], scores, np.float32(-np.inf))
+        return np.einsum("hrl,lhd->rhd", softmax(scores), v)
+
+    def _mlp(self, layer: int, x: Array) -> Array:
+        gate = self._project(x, f"blk.{layer}.ffn_gate")
+        up = self._project(x, f"blk.{layer}.ffn_up")
+        return self._project(silu(gate) * up, f"blk.{layer}.ffn_down")
+
+    def _norm(self, x: Array, name: str) -> Array:
+        return rms_norm(x, self._tensors[name + ".weight"].dequantize()[0], self.spec.rms_norm_eps)
+
+    def _project(self, x: Array, name: str) -> Array:
+        return x @ self._tensors[name + ".weight"].dequantize().T
+
+
+def rms_norm(x: Array, weight: Array, eps: float) -> Array:
+    """Scale the last axis to unit root mean square, then by `weight` (arXiv:1910.07467)."""
+    return x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(eps)) * weight
+
+
+def apply_rope(x: Array, cos: Array, sin: Array) -> Array:
+    """Rotate x (num_rows, num_heads, head_dim), pairing element i with i + head_dim / 2 as NeoX does.
+
+    cos, sin: (num_rows, head_dim // 2).
+    """
+    first, second = np.split(x, 2, axis=-1)
+    cos, sin = cos[:, None], sin[:, None]
+    return np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
+
+
+def softmax(scores: Array) -> Array:
+    """Normalize the last axis to probabilities."""
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def silu(x: Array) -> Array:
+    """Return x * sigmoid(x) without overflow."""
+    return x * (np.float32(0.5) * (np.float32(1) + np.tanh(np.float32(0.5) * x)))
