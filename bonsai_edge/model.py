@@ -139,7 +139,8 @@ class Model:
         Raises InvalidRequestError for ids outside the vocabulary and ContextOverflowError for too many.
         """
         ids = np.asarray(token_ids)
-        if ids.ndim != 1 or ids.size == 0 or ids.min() < 0 or ids.max() >= self.spec.vocab_size:
+        is_list = ids.ndim == 1 and ids.size > 0 and ids.dtype.kind in "iu"
+        if not is_list or ids.min() < 0 or ids.max() >= self.spec.vocab_size:
             raise InvalidRequestError(
                 f"Token ids must be a list of integers from 0 to {self.spec.vocab_size - 1}, at least one.",
                 "Use the ids that this model's tokenizer returns.",

@@ -28,9 +28,18 @@ class SamplingDefaults:
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, object]) -> SamplingDefaults:
         """Read the `general.sampling.*` keys of a GGUF file that are present and numbers."""
-        names = {"temperature": "temp", "repetition_penalty": "penalty_repeat"}
-        found = {field: metadata.get(f"general.sampling.{names.get(field, field)}") for field in cls.__annotations__}
-        return cls(**{field: value for field, value in found.items() if isinstance(value, (int, float))})
+
+        def number(key: str, default: float) -> float:
+            value = metadata.get(f"general.sampling.{key}")
+            return value if isinstance(value, (int, float)) else default
+
+        return cls(
+            temperature=number("temp", cls.temperature),
+            top_k=int(number("top_k", cls.top_k)),
+            top_p=number("top_p", cls.top_p),
+            min_p=number("min_p", cls.min_p),
+            repetition_penalty=number("penalty_repeat", cls.repetition_penalty),
+        )
 
 
 class Sampler:

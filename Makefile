@@ -1,0 +1,66 @@
+# Everything happens in .venv, made with the standard library's venv and pip. `make` lists the targets.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types test-slow test-peer bench bench-peer seedling clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp for each set of dependencies; pyproject.toml is where they are declared.
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --quiet --upgrade "pip>=25.1"
+	$(PIP) install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install --quiet --group dev
+	@touch $@
+
+$(VENV)/.installed-peer: $(VENV)/.installed-dev
+	CMAKE_ARGS="-DGGML_NATIVE=ON" $(PIP) install --quiet --no-binary llama-cpp-python --editable ".[peer]"
+	@touch $@
+
+$(VENV)/.installed-train: $(VENV)/.installed-dev
+	$(PIP) install --quiet --editable ".[train]"
+	@touch $@
+
+demo: $(VENV)/.installed  ## a robot command becomes streamed JSON over ZeroMQ, from the embedded model
+	$(BIN)/python examples/robot_commands.py
+
+test: lint  ## lint, types and the fast tests: what CI runs
+	$(BIN)/python -m pytest -m "not slow and not peer" $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev  ## style, types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.installed-dev  ## put the code into the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test-slow: $(VENV)/.installed-dev  ## the tests that take minutes or gigabytes
+	$(BIN)/python -m pytest -m "slow and not peer" $(PYTEST_ARGS)
+
+test-peer: $(VENV)/.installed-peer  ## agreement with llama.cpp; builds llama-cpp-python first (about 10 minutes)
+	$(BIN)/python -m pytest -m peer $(PYTEST_ARGS)
+
+bench: $(VENV)/.installed  ## prompt and decode speed of the embedded model, and the share of the memory bandwidth
+	$(BIN)/bonsai-edge bench --model seedling -p 128 -n 64
+
+bench-peer: $(VENV)/.installed-peer  ## decode and prompt speed against llama.cpp, 1.7B shape, in one run
+	$(BIN)/python benchmarks/vs_llama_cpp.py
+
+seedling: $(VENV)/.installed-train  ## train the embedded model anew (needs PyTorch; see docs/seedling.md)
+	$(BIN)/python -m bonsai_edge_train bonsai_edge/data/seedling.gguf
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
