@@ -126,5 +126,6 @@ def softmax(scores: Array) -> Array:
 
 
 def silu(x: Array) -> Array:
-    """Return x * sigmoid(x) without overflow."""
-    return x * (np.float32(0.5) * (np.float32(1) + np.tanh(np.float32(0.5) * x)))
+    """Return x * sigmoid(x)."""
+    with np.errstate(over="ignore"):  # exp(-x) may become infinity, and the quotient then the right 0
+        return x / (np.float32(1) + np.exp(-x))

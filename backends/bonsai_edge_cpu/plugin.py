@@ -7,6 +7,7 @@ import struct
 from importlib.util import find_spec
 
 from bonsai_edge.backend import Availability, Backend, ModelRunner
+from bonsai_edge.errors import BackendUnavailableError
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.hookspecs import hookimpl
 from bonsai_edge.memory.plan import MemoryPlan
@@ -26,9 +27,15 @@ class CpuBackend(Backend):
             return Availability(False, "The Python interpreter is 32-bit; install a 64-bit operating system.")
         if find_spec("numba") is None:
             return Availability(False, "Numba is not installed; run: pip install numba")
-        from bonsai_edge_cpu.smoke_test import run_smoke_test
+        from bonsai_edge_cpu.isa.selection import selected_isa
 
-        isa_name, failure = run_smoke_test()
+        try:
+            isa_name = selected_isa().name
+        except BackendUnavailableError as exc:
+            return Availability(False, str(exc))
+        from bonsai_edge_cpu.smoke_test import smoke_test_failure
+
+        failure = smoke_test_failure()
         if failure is not None:
             return Availability(False, f"The {isa_name} kernels fail their smoke test: {failure}")
         return Availability(True, f"{isa_name} kernels pass their smoke test.", _SCORE, {"isa": isa_name})

@@ -6,10 +6,8 @@ from functools import cache
 
 import numpy as np
 
-from bonsai_edge.errors import BackendUnavailableError
 from bonsai_edge.formats.ggml_types import GGMLType, dequantize
 from bonsai_edge_cpu.compilation import compiled
-from bonsai_edge_cpu.isa.selection import selected_isa
 from bonsai_edge_cpu.kernels.q1_0 import q1_0_matmul
 from bonsai_edge_cpu.kernels.quantization import quantize_block
 
@@ -17,12 +15,8 @@ _NUM_ROWS = 5
 
 
 @cache
-def run_smoke_test() -> tuple[str, str | None]:
-    """Return the name of the instruction set, and what went wrong or None."""
-    try:
-        isa_name = selected_isa().name
-    except BackendUnavailableError as exc:
-        return "requested", str(exc)
+def smoke_test_failure() -> str | None:
+    """Multiply a small matrix; return what went wrong, or None."""
     rng = np.random.default_rng(0)
     packed = rng.integers(0, 256, (_NUM_ROWS, 18), dtype=np.uint8)
     packed[:, :2] = np.array([0.5], "<f2").view(np.uint8)
@@ -33,8 +27,8 @@ def run_smoke_test() -> tuple[str, str | None]:
     _multiply(packed, x, quants, scales, negative_sums, out)
     expected = dequantize(packed, GGMLType.Q1_0) @ x
     if not np.allclose(out[0], expected, rtol=1e-5):
-        return isa_name, f"a product is {out[0].tolist()}, expected {expected.tolist()}."
-    return isa_name, None
+        return f"a product is {out[0].tolist()}, expected {expected.tolist()}."
+    return None
 
 
 @compiled
