@@ -44,7 +44,7 @@ class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """How many of the last tokens, prompt included, the three penalties look at."""
     logit_bias: dict[Annotated[int, msgspec.Meta(ge=0)], float] = {}
     """Token id to a value added to its logit; -inf forbids the token."""
-    seed: Annotated[int, msgspec.Meta(ge=0, lt=1 << 63)] | None = None
+    seed: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] | None = None
     """None draws a fresh seed, which the result reports."""
     stop: Annotated[
         tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=256)], ...], msgspec.Meta(max_length=16)

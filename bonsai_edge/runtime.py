@@ -7,12 +7,14 @@ import time
 from importlib.resources import files
 from pathlib import Path
 
+from bonsai_edge.device import DeviceProfile
 from bonsai_edge.errors import InvalidRequestError
-from bonsai_edge.formats.checkpoint import open_checkpoint
+from bonsai_edge.formats.checkpoint import Checkpoint, open_checkpoint
 from bonsai_edge.memory.plan import plan_memory
 from bonsai_edge.model import Model
 from bonsai_edge.plugin_manager import device_profile, select_backend
 
+_LEAST_BYTES_A_THREAD = 1 << 20  # read in about 0.1 ms, some ten times as long as the threads of a step meet
 _EMBEDDED_MODELS = {"seedling": "seedling.gguf"}
 
 
@@ -36,11 +38,16 @@ def load(
     device = device_profile()
     plan = plan_memory(checkpoint, device, context)
     chosen = select_backend(backend)
-    runner = chosen.load(checkpoint, plan, threads or device.usable_cores)
+    runner = chosen.load(checkpoint, plan, threads or _choose_threads(checkpoint, device))
     name = str(path_or_name) if path_or_name in _EMBEDDED_MODELS else checkpoint.path.stem
     model = Model(checkpoint, plan, runner, name=name, backend_name=chosen.name)
     model.load_s = time.perf_counter() - started
     return model
+
+
+def _choose_threads(checkpoint: Checkpoint, device: DeviceProfile) -> int:
+    """Return a thread for each usable core, fewer for a model so small that meeting costs more than sharing saves."""
+    return max(1, min(device.usable_cores, checkpoint.num_bytes // _LEAST_BYTES_A_THREAD))
 
 
 def resolve_model_path(path_or_name: str | os.PathLike[str]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -52,7 +53,7 @@ class Sampler:
     def __init__(
         self, options: GenerationOptions, defaults: SamplingDefaults, vocab_size: int, history: Sequence[int] = ()
     ) -> None:
-        self.seed = int(np.random.SeedSequence().entropy) % (1 << 63) if options.seed is None else options.seed  # type: ignore[arg-type]
+        self.seed = secrets.randbits(63) if options.seed is None else options.seed
         self._options = options
         self._temperature = _first(options.temperature, defaults.temperature)
         self._top_k = int(_first(options.top_k, defaults.top_k))
