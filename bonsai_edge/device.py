@@ -10,7 +10,7 @@ class DeviceProfile:
     """Facts about a machine that decide how a model is loaded.
 
     `available_memory_bytes` is what may be allocated now, and `memory_limit_source` says what binds it
-    ("MemAvailable" or "cgroup"). `usable_cores` respects affinity and cgroup quota.
+    ("MemAvailable", "cgroup" or "the operating system"). `usable_cores` respects affinity and cgroup quota.
     """
 
     name: str

@@ -62,8 +62,16 @@ def plugin_manager() -> pluggy.PluginManager:
 def list_backends() -> list[BackendStatus]:
     """Probe every backend, the best first."""
     offers: list[list[Backend]] = plugin_manager().hook.bonsai_backends()
-    statuses = [BackendStatus(backend, backend.probe()) for offer in offers for backend in offer]
+    statuses = [BackendStatus(backend, _probe(backend)) for offer in offers for backend in offer]
     return sorted(statuses, key=lambda status: (-status.availability.score, status.name))
+
+
+def _probe(backend: Backend) -> Availability:
+    try:
+        return backend.probe()
+    except Exception as exc:  # a third party's mistake must not take the other backends away
+        logger.warning("The probe of backend %r failed.", backend.name, exc_info=True)
+        return Availability(False, f"Its probe failed: {exc!r}.")
 
 
 def choose_auto(statuses: Iterable[BackendStatus]) -> str | None:

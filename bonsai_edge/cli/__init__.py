@@ -1,0 +1,70 @@
+"""The command `bonsai-edge`: a command's module is imported when it is used, an error of ours is one line."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from bonsai_edge.cli.options import is_json_asked
+from bonsai_edge.cli.terminal import echo_error
+from bonsai_edge.errors import BonsaiError
+from bonsai_edge.version import __version__
+
+COMMANDS = {
+    "generate": "Answer one prompt and stream the text.",
+    "chat": "Talk with a model in the terminal.",
+    "serve": "Answer requests over ZeroMQ until stopped.",
+    "ask": "Send one prompt to a running server.",
+    "inspect": "Describe a model file without loading its weights.",
+    "backends": "List the compute backends, usable or not and why.",
+    "bench": "Measure prefill, decode and memory bandwidth.",
+}
+"""Every command and its line of help; `x` is the attribute `x` of the module `bonsai_edge.cli.x`."""
+
+_EXIT_FAILED = 1
+_EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+class LazyGroup(click.Group):
+    """A click group that knows its commands by name and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"bonsai_edge.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; turn a BonsaiError into one line and exit code 1, Ctrl-C into exit code 130."""
+        try:
+            return super().invoke(ctx)
+        except BonsaiError as exc:
+            echo_error(exc, as_json=is_json_asked(ctx))
+            ctx.exit(_EXIT_FAILED)
+        except KeyboardInterrupt:
+            click.echo(err=True)  # the terminal's ^C stands on a line that has not ended
+            ctx.exit(_EXIT_INTERRUPTED)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="bonsai-edge")
+def main() -> None:
+    """Run 1-bit language models on robots and small computers, offline.
+
+    \b
+    Example:
+      bonsai-edge generate "pick up the red cube"
+      bonsai-edge serve --model Bonsai-1.7B-Q1_0.gguf
+    """

@@ -1,0 +1,76 @@
+"""`bonsai-edge generate`: one prompt, one answer."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from bonsai_edge.cli.answer import show_answer
+from bonsai_edge.cli.options import (
+    backend_option,
+    context_option,
+    generation_options,
+    json_option,
+    model_option,
+    threads_option,
+    to_generation_options,
+)
+from bonsai_edge.errors import InvalidRequestError
+from bonsai_edge.generation import Message
+
+
+@click.command()
+@click.argument("prompt", required=False)
+@model_option
+@click.option("--raw", is_flag=True, help="Give the model the text as it is, without the chat template.")
+@generation_options
+@backend_option
+@threads_option
+@context_option
+@json_option
+def generate(
+    prompt: str | None,
+    model: str,
+    raw: bool,
+    backend: str,
+    threads: int | None,
+    context: int | None,
+    as_json: bool,
+    **sampling: Any,
+) -> None:
+    """Answer one prompt and stream the text.
+
+    PROMPT is read from standard input if it is left out or '-', up to the last line end. The text goes to standard
+    output, figures to standard error.
+
+    \b
+    Example:
+      bonsai-edge generate "pick up the red cube"
+      echo "dock now" | bonsai-edge generate --temperature 0 --json
+      bonsai-edge generate --model Bonsai-1.7B-Q1_0.gguf --raw "Once upon a time" --max-tokens 64
+    """
+    options = to_generation_options(sampling)
+    text = _read_prompt(prompt)
+    from bonsai_edge.runtime import load
+
+    with load(model, backend=backend, context=context, threads=threads) as loaded:
+        show_answer(loaded.stream(text if raw else [Message("user", text)], options), as_json=as_json)
+
+
+def _read_prompt(argument: str | None) -> str:
+    """Return the prompt from the command line or standard input; raises UsageError if there is none."""
+    if argument is None and sys.stdin.isatty():
+        raise click.UsageError("A prompt is missing: give PROMPT, or pipe it to standard input.")
+    text = _read_standard_input() if argument in (None, "-") else argument
+    if not text:
+        raise click.UsageError("The prompt is empty.")
+    return text
+
+
+def _read_standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode().removesuffix("\n")
+    except UnicodeDecodeError as exc:
+        raise InvalidRequestError(f"The prompt is not valid UTF-8: {exc}.", "Convert it to UTF-8.") from exc

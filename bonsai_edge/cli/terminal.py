@@ -1,0 +1,38 @@
+"""What all commands write the same way: JSON, errors, and text from a model or a file that nobody vouches for."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+import click
+import msgspec
+
+from bonsai_edge.errors import BonsaiError, RemoteError
+
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
+_NOT_ON_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def echo_json(value: Any) -> None:
+    """Print one JSON value as one line of UTF-8, whatever the locale."""
+    click.echo(msgspec.json.encode(value))
+
+
+def echo_answer(text: str) -> None:
+    """Print a piece of an answer at once: to a terminal without characters that command it, else exactly, as UTF-8."""
+    click.echo(_CONTROL_CHARACTERS.sub("", text) if sys.stdout.isatty() else text.encode(), nl=False)
+
+
+def one_line(text: str) -> str:
+    """Replace line ends and control characters, which a file or a peer may have put there, by spaces."""
+    return _NOT_ON_ONE_LINE.sub(" ", text)
+
+
+def echo_error(error: BonsaiError, *, as_json: bool) -> None:
+    """Print an error as one line on standard error, and with `as_json` as an object on standard output too."""
+    code = error.remote_code if isinstance(error, RemoteError) else error.code
+    click.echo(one_line(f"Error [{code}]: {error}"), err=True)
+    if as_json:
+        echo_json({"error": {"code": code, "cause": error.cause, "remedy": error.remedy}})

@@ -1,0 +1,1 @@
+"""Measures how fast a model runs, and how fast the machine would let it."""

@@ -1,0 +1,1 @@
+"""Knowledge of the machines that bonsai-edge runs on."""

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from gguf_files import write_random_model
+
+from bonsai_edge.errors import ContextOverflowError
+from bonsai_edge.generation import (
+    GenerationEvent,
+    GenerationOptions,
+    GenerationResult,
+    Message,
+    TextChunk,
+    Timings,
+    Usage,
+)
+
+
+class FakeModel:
+    """Answers with fixed pieces of text, one token each, and remembers what it was asked and how it was loaded."""
+
+    name = "fake"
+    backend_name = "fake-backend"
+    context = 100
+    threads = 1
+
+    def __init__(self) -> None:
+        self.pieces = ["Grüße, ", "robot"]
+        self.loaded_with: dict[str, Any] = {}
+        self.prompts: list[str | list[Message]] = []
+        self.options: list[GenerationOptions] = []
+        self.prompt_tokens = 5
+        self.before_piece: Callable[[int], None] = lambda index: None
+        self.is_closed = False
+
+    def __enter__(self) -> FakeModel:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.is_closed = True
+
+    def stream(
+        self,
+        prompt: str | Sequence[Message],
+        options: GenerationOptions,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Iterator[GenerationEvent]:
+        if self.prompt_tokens >= self.context:
+            raise ContextOverflowError(
+                f"The prompt has {self.prompt_tokens} tokens, the context {self.context}.", "Cut."
+            )
+        self.prompts.append(prompt if isinstance(prompt, str) else list(prompt))
+        self.options.append(options)
+        return self._events(options, cancelled or (lambda: False))
+
+    def _events(self, options: GenerationOptions, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
+        said: list[str] = []
+        finish_reason = "length" if options.max_tokens <= len(self.pieces) else "stop"
+        for index, piece in enumerate(self.pieces[: options.max_tokens]):
+            self.before_piece(index)
+            if cancelled():
+                finish_reason = "cancelled"
+                break
+            said.append(piece)
+            yield TextChunk(index=index, text=piece, token_ids=[index])
+        yield GenerationResult(
+            text="".join(said),
+            token_ids=list(range(len(said))),
+            finish_reason=finish_reason,  # type: ignore[arg-type]
+            usage=Usage(self.prompt_tokens, len(said)),
+            timings=Timings(
+                load_s=0.25, prefill_s=0.5, decode_s=0.1, prefill_tokens_per_s=10.0, decode_tokens_per_s=None
+            ),
+            backend=self.backend_name,
+            model=self.name,
+            seed=7,
+        )
+
+
+@pytest.fixture
+def fake_model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
+    """A model that every command loads instead of a file."""
+    model = FakeModel()
+
+    def load(path_or_name: str, **keywords: Any) -> FakeModel:
+        model.loaded_with = {"model": path_or_name, **keywords}
+        return model
+
+    monkeypatch.setattr("bonsai_edge.runtime.load", load)
+    return model
+
+
+@pytest.fixture
+def cli() -> CliRunner:
+    return CliRunner(catch_exceptions=False)
+
+
+@pytest.fixture(scope="session")
+def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file of two layers with random weights."""
+    return write_random_model(tmp_path_factory.mktemp("models") / "random.gguf", seed=3)
