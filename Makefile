@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types test-slow test-peer bench bench-peer seedling clean
+.PHONY: help demo test lint format types test-slow test-peer test-arm bench bench-peer seedling clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ test-slow: $(VENV)/.installed-dev  ## the tests that take minutes or gigabytes
 
 test-peer: $(VENV)/.installed-peer  ## agreement with llama.cpp; builds llama-cpp-python first (about 10 minutes)
 	$(BIN)/python -m pytest -m peer $(PYTEST_ARGS)
+
+test-arm: $(VENV)/.installed-dev  ## the CPU kernels on emulated 64-bit Arm (needs qemu-user-static, see the script)
+	tests/emulated/run_arm64.sh $(BIN)/pip
 
 bench: $(VENV)/.installed  ## prompt and decode speed of the embedded model, and the share of the memory bandwidth
 	$(BIN)/bonsai-edge bench --model seedling -p 128 -n 64

@@ -225,3 +225,4 @@ CHECKS = (
 if __name__ == "__main__":
     for check in CHECKS:
         check()
+        print("passed", check.__name__)

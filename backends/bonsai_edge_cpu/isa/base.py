@@ -27,8 +27,12 @@ class PortableISA:
 
     def expand_signs(self, builder: ir.IRBuilder, bits: ir.Value) -> ir.Value:
         """Turn 64 sign bits, i64 with the first weight lowest, into what `dot4` takes, <64 x i8>: here 0 or -1."""
-        mask = builder.bitcast(bits, vector(ir.IntType(1), 64))
-        return builder.sext(mask, vector(I8, 64))
+        eight_bytes = builder.bitcast(bits, vector(I8, 8))
+        spread = ir.Constant(vector(I32, 64), [column // 8 for column in range(64)])
+        repeated = builder.shuffle_vector(eight_bytes, eight_bytes, spread)
+        bit_of_column = ir.Constant(vector(I8, 64), [1 << column % 8 for column in range(64)])
+        is_set = builder.icmp_unsigned("!=", builder.and_(repeated, bit_of_column), constant(vector(I8, 64), 0))
+        return builder.sext(is_set, vector(I8, 64))
 
     def dot4(self, builder: ir.IRBuilder, acc: ir.Value, signs: ir.Value, activations: ir.Value) -> ir.Value:
         """Add to each of 16 int32 lanes twice the sum of those of its 4 int8 activations whose sign bit is set.

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from functools import cache
 
-from llvmlite import binding
+from numba.core.registry import cpu_target
 
 from bonsai_edge.errors import BackendUnavailableError
 from bonsai_edge_cpu.isa.avx2 import AVX2
 from bonsai_edge_cpu.isa.avx512_vnni import AVX512VNNI
 from bonsai_edge_cpu.isa.base import PortableISA
+from bonsai_edge_cpu.isa.neon import Neon, NeonDotprod
 
 OVERRIDE_VARIABLE = "BONSAI_EDGE_CPU_ISA"
-BEST_FIRST: tuple[type[PortableISA], ...] = (AVX512VNNI, AVX2, PortableISA)
+BEST_FIRST: tuple[type[PortableISA], ...] = (AVX512VNNI, AVX2, NeonDotprod, Neon, PortableISA)
 
 
 @cache
@@ -22,7 +23,7 @@ def selected_isa() -> PortableISA:
 
     Raises BackendUnavailableError when the named one is unknown or would be illegal here.
     """
-    features = binding.get_host_cpu_features()
+    features = cpu_features()
     supported = {isa.name: isa for isa in BEST_FIRST if isa.is_supported(features)}
     wanted = os.environ.get(OVERRIDE_VARIABLE)
     if wanted is None:
@@ -33,3 +34,9 @@ def selected_isa() -> PortableISA:
             "Unset it, or choose one of them.",
         )
     return supported[wanted]()
+
+
+def cpu_features() -> dict[str, bool]:
+    """Return the LLVM feature flags that Numba compiles for: the processor's own unless NUMBA_CPU_FEATURES is set."""
+    _, _, flags = cpu_target.target_context.codegen().magic_tuple()
+    return {flag[1:]: flag.startswith("+") for flag in flags.split(",") if flag}

@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 import kernel_checks
 import pytest
-from llvmlite import binding
 
-from bonsai_edge_cpu.isa.selection import BEST_FIRST, OVERRIDE_VARIABLE, selected_isa
+from bonsai_edge_cpu.isa.selection import BEST_FIRST, OVERRIDE_VARIABLE, cpu_features, selected_isa
 
 
 @pytest.mark.parametrize("check", kernel_checks.CHECKS)
@@ -17,7 +16,7 @@ def test_kernel_agrees_with_numpy(check: Callable[[], None]) -> None:
 
 @pytest.mark.parametrize("isa", BEST_FIRST, ids=lambda isa: isa.name)
 def test_kernels_of_every_instruction_set_agree_with_numpy(isa) -> None:
-    if not isa.is_supported(binding.get_host_cpu_features()):
+    if not isa.is_supported(cpu_features()):
         pytest.skip(f"this processor has no {isa.name}")
     if isa.name == selected_isa().name:
         pytest.skip(f"{isa.name} is what the other tests of this run use")
