@@ -90,14 +90,14 @@ class GGUFFile:
 
 
 def _map_file(path: Path) -> mmap.mmap:
-    if not path.exists():
-        raise ModelNotFoundError(
-            f"There is no model file at {path}.", "Check the path, or use the built-in model name 'seedling'."
-        )
-    if not path.is_file():
-        kind = "a directory" if path.is_dir() else "not a regular file"
-        raise ModelNotFoundError(f"{path} is {kind}, not a model file.", "Give the path of a .gguf file.")
     try:
+        if not path.exists():
+            raise ModelNotFoundError(
+                f"There is no model file at {path}.", "Check the path, or use the built-in model name 'seedling'."
+            )
+        if not path.is_file():
+            kind = "a directory" if path.is_dir() else "not a regular file"
+            raise ModelNotFoundError(f"{path} is {kind}, not a model file.", "Give the path of a .gguf file.")
         with path.open("rb") as file:
             magic = file.read(4)
             if magic != _MAGIC:
@@ -107,7 +107,9 @@ def _map_file(path: Path) -> mmap.mmap:
                 )
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as exc:
-        raise ModelNotFoundError(f"{path} cannot be read: {exc.strerror}.", "Check the file's permissions.") from exc
+        raise ModelNotFoundError(
+            f"{path} cannot be read: {exc.strerror}.", "Check the path and the file's permissions."
+        ) from exc
 
 
 class _Reader:

@@ -55,6 +55,10 @@ def read_spec(file: GGUFFile) -> ModelSpec:
         raise MalformedModelError(
             f"{path} has {num_heads} query heads for {num_kv_heads} KV heads, not a multiple.", _USE_BONSAI
         )
+    if head_dim % 2 or head_dim == 0:
+        raise MalformedModelError(
+            f"{path} has heads of size {head_dim}, whose elements RoPE cannot turn in pairs.", _USE_BONSAI
+        )
     for key in ("attention.value_length", "rope.dimension_count"):
         if _has(metadata, key) and integer(key, 512) != head_dim:
             raise UnsupportedModelError(
@@ -62,7 +66,7 @@ def read_spec(file: GGUFFile) -> ModelSpec:
                 _USE_BONSAI,
             )
     spec = ModelSpec(
-        name=str(metadata.get("general.name", path.stem)),
+        name=require_string(metadata, "general.name", path) if "general.name" in metadata else path.stem,
         architecture="qwen3",
         num_layers=integer("block_count", 1024),
         hidden_size=hidden_size,

@@ -1,0 +1,1 @@
+"""Text in and out of a model: tokenizer, detokenizer, stop strings, chat template; all from the model file."""

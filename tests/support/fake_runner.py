@@ -1,0 +1,30 @@
+"""A model runner without weights, for tests of what drives a runner."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from bonsai_edge.backend import Batch, ModelRunner
+
+
+class CountingRunner(ModelRunner):
+    """After token t the most likely token is t + 1; records every batch."""
+
+    max_batch_rows = 16
+    num_threads = 1
+
+    def __init__(self, vocab_size: int = 100, num_pages: int = 8) -> None:
+        self.vocab_size = vocab_size
+        self.num_pages = num_pages
+        self.batches: list[Batch] = []
+        self._logits = np.zeros((self.max_batch_rows, vocab_size), np.float32)
+
+    def forward(self, batch: Batch) -> npt.NDArray[np.float32]:
+        """Return a buffer that the next call overwrites, as real runners may."""
+        self.batches.append(batch)
+        logits = self._logits[: len(batch.logit_rows)]
+        logits[:] = 0
+        following = (batch.token_ids[batch.logit_rows] + 1) % self.vocab_size
+        logits[np.arange(len(following)), following] = 10
+        return logits
