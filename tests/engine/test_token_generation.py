@@ -1,0 +1,89 @@
+from contextlib import closing
+
+import pytest
+from fake_runner import CountingRunner
+
+from bonsai_edge.engine.engine import Engine
+from bonsai_edge.engine.sampling import Sampler, SamplingDefaults
+from bonsai_edge.engine.token_generation import TokenGeneration
+from bonsai_edge.generation import GenerationOptions
+
+PROMPT = [1, 2, 3]
+
+
+@pytest.fixture
+def engine():
+    return Engine(CountingRunner())
+
+
+def generation(engine, *, max_tokens=5, stop_ids=(), cancelled=lambda: False):
+    sampler = Sampler(GenerationOptions(), SamplingDefaults(), engine.runner.vocab_size)
+    return TokenGeneration(engine, PROMPT, sampler, max_tokens, stop_ids, cancelled)
+
+
+def test_it_ends_after_max_tokens_with_reason_length(engine):
+    counting = generation(engine, max_tokens=5)
+    assert list(counting) == counting.token_ids == [4, 5, 6, 7, 8]
+    assert counting.finish_reason == "length"
+
+
+def test_the_last_token_is_not_run_through_the_model(engine):
+    counting = generation(engine, max_tokens=5)
+    list(counting)
+    assert counting.num_decode_steps == 4
+    assert len(engine.runner.batches) == 1 + 4
+
+
+def test_a_stop_token_ends_it_and_is_left_out(engine):
+    counting = generation(engine, stop_ids={6})
+    assert list(counting) == [4, 5]
+    assert counting.finish_reason == "stop"
+
+
+def test_a_stop_token_at_once_gives_no_token(engine):
+    counting = generation(engine, stop_ids={4})
+    assert list(counting) == []
+    assert counting.finish_reason == "stop"
+
+
+def test_cancelling_ends_it_before_the_next_step(engine):
+    counting = generation(engine, cancelled=lambda: len(counting.token_ids) == 2)
+    assert list(counting) == [4, 5]
+    assert counting.finish_reason == "cancelled"
+    assert counting.num_decode_steps == 1
+
+
+def test_cancelling_before_prefill_gives_no_token(engine):
+    counting = generation(engine, cancelled=lambda: True)
+    assert list(counting) == []
+    assert counting.finish_reason == "cancelled"
+    assert engine.runner.batches == []
+
+
+def test_pages_for_prompt_and_answer_are_held_to_the_end_of_the_iteration(engine):
+    counting = iter(generation(engine, max_tokens=100))
+    assert engine.pool.num_free == 8
+    next(counting)
+    assert engine.pool.num_free == 4
+    list(counting)
+    assert engine.pool.num_free == 8
+
+
+def test_closing_the_iterator_gives_the_pages_back(engine):
+    with closing(iter(generation(engine))) as counting:
+        next(counting)
+        assert engine.pool.num_free == 7
+    assert engine.pool.num_free == 8
+
+
+def test_interleaved_generations_do_not_disturb_each_other(engine):
+    first, second = generation(engine), generation(engine)
+    pairs = list(zip(first, second, strict=True))
+    assert pairs == [(token, token) for token in (4, 5, 6, 7, 8)]
+
+
+def test_times_are_measured(engine):
+    counting = generation(engine)
+    list(counting)
+    assert counting.prefill_s > 0
+    assert counting.decode_s > 0

@@ -1,0 +1,172 @@
+"""`load` and what it says when it cannot."""
+
+import json
+from pathlib import Path
+
+import pytest
+from gguf_files import write_random_model
+
+import bonsai_edge
+from bonsai_edge.backend import Availability, Backend
+from bonsai_edge.errors import (
+    BackendUnavailableError,
+    InsufficientMemoryError,
+    InvalidRequestError,
+    MalformedModelError,
+    ModelNotFoundError,
+    UnknownBackendError,
+)
+from bonsai_edge.hookspecs import hookimpl
+from bonsai_edge.memory import plan
+from bonsai_edge.plugin_manager import plugin_manager
+from bonsai_edge.reference import ReferenceBackend
+from bonsai_edge.runtime import load, resolve_model_path
+
+
+class FakeBackend(ReferenceBackend):
+    """The reference under another name, with the availability that a test wants; remembers what it was asked."""
+
+    name = "fake"
+    summary = "for tests"
+
+    def __init__(self, availability):
+        self.availability = availability
+        self.threads = None
+
+    def probe(self):
+        return self.availability
+
+    def load(self, checkpoint, plan, threads=None):
+        self.threads = threads
+        return super().load(checkpoint, plan, threads)
+
+
+@pytest.fixture
+def model_path(tmp_path):
+    return write_random_model(tmp_path / "random.gguf")
+
+
+@pytest.fixture
+def offer():
+    """Return a function that installs a backend for the time of the test."""
+    plugins = []
+
+    def install(backend: Backend):
+        class Plugin:
+            @hookimpl
+            def bonsai_backends(self):
+                return [backend]
+
+        plugins.append(Plugin())
+        plugin_manager().register(plugins[-1])
+        return backend
+
+    yield install
+    for plugin in plugins:
+        plugin_manager().unregister(plugin)
+
+
+def test_load_returns_a_model_with_its_spec_and_plan(model_path):
+    with load(model_path, backend="reference", context=100) as model:
+        assert (model.name, model.backend_name) == ("random", "reference")
+        assert model.spec.num_layers == 2
+        assert model.context == 128  # whole pages
+        assert model.load_s > 0
+
+
+def test_the_path_may_be_a_string_and_begin_with_a_tilde(model_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(model_path.parent))
+    with bonsai_edge.load("~/random.gguf", backend="reference", context=32) as model:
+        assert model.context == 32
+
+
+def test_the_context_is_chosen_when_none_is_asked_for(model_path):
+    with load(model_path, backend="reference") as model:
+        assert model.context == plan.DEFAULT_CONTEXT
+
+
+def test_seedling_is_a_name_for_a_file_inside_the_package():
+    path = resolve_model_path("seedling")
+    assert path == Path(bonsai_edge.__file__).parent / "data" / "seedling.gguf"
+
+
+def test_seedling_answers_a_robot_command_in_json():
+    with load("seedling", backend="reference") as model:
+        result = model.generate_text([{"role": "user", "content": "stop"}], temperature=0, max_tokens=100)
+    assert (result.model, result.finish_reason) == ("seedling", "stop")
+    assert json.loads(result.text) == {"actions": [{"action": "stop"}]}
+
+
+def test_auto_takes_the_usable_backend_with_the_highest_score(model_path, offer):
+    offer(FakeBackend(Availability(True, "There.", score=10_000)))
+    with load(model_path, context=32) as model:
+        assert model.backend_name == "fake"
+
+
+def test_auto_leaves_out_backends_that_cannot_run(model_path, offer):
+    offer(FakeBackend(Availability(False, "No such device.", score=10_000)))
+    with load(model_path, context=32) as model:
+        assert model.backend_name != "fake"
+
+
+def test_threads_are_those_asked_for_or_the_cores_of_the_device(model_path, offer):
+    backend = offer(FakeBackend(Availability(True, "There.")))
+    load(model_path, backend="fake", context=32, threads=3).close()
+    assert backend.threads == 3
+    load(model_path, backend="fake", context=32).close()
+    assert backend.threads >= 1
+
+
+def test_an_unknown_backend_is_refused_with_the_installed_ones(model_path, offer):
+    offer(FakeBackend(Availability(True, "There.")))
+    with pytest.raises(UnknownBackendError) as caught:
+        load(model_path, backend="abacus")
+    assert caught.value.cause.startswith("There is no backend 'abacus'; installed are ")
+    assert {"fake", "reference"} <= set(caught.value.cause.split("installed are ")[1].rstrip(".").split(", "))
+    assert caught.value.remedy == "Choose one of them, or 'auto'."
+
+
+def test_a_backend_that_cannot_run_says_why(model_path, offer):
+    offer(FakeBackend(Availability(False, "There is no such device.")))
+    with pytest.raises(BackendUnavailableError) as caught:
+        load(model_path, backend="fake")
+    assert caught.value.cause == "Backend 'fake' cannot run here: There is no such device."
+
+
+def test_a_missing_file_is_refused_with_its_path(tmp_path):
+    with pytest.raises(ModelNotFoundError) as caught:
+        load(tmp_path / "absent.gguf")
+    assert str(caught.value) == (
+        f"There is no model file at {tmp_path}/absent.gguf. Check the path, or use the built-in model name 'seedling'."
+    )
+
+
+def test_a_directory_is_refused(tmp_path):
+    with pytest.raises(ModelNotFoundError, match="is a directory, not a model file"):
+        load(tmp_path)
+
+
+def test_a_damaged_file_is_refused(model_path):
+    model_path.write_bytes(model_path.read_bytes()[:-1000])
+    with pytest.raises(MalformedModelError, match="is truncated"):
+        load(model_path)
+
+
+def test_no_thread_at_all_is_refused(model_path):
+    with pytest.raises(InvalidRequestError) as caught:
+        load(model_path, threads=0)
+    assert caught.value.cause == "threads is 0; at least 1 is needed."
+
+
+def test_a_context_beyond_the_models_is_refused(model_path):
+    with pytest.raises(InvalidRequestError) as caught:
+        load(model_path, context=5000)
+    assert caught.value.cause == "A context of 5000 tokens was asked for; random-0 has 1 to 4096."
+
+
+def test_what_does_not_fit_is_refused_before_the_backend_is_asked(model_path, offer, monkeypatch):
+    backend = offer(FakeBackend(Availability(True, "There.")))
+    monkeypatch.setattr(plan, "_RUNTIME_BYTES", 1 << 60)
+    with pytest.raises(InsufficientMemoryError, match="MiB too few"):
+        load(model_path, backend="fake")
+    assert backend.threads is None
