@@ -1,0 +1,43 @@
+"""`bonsai-edge ask`: one prompt, answered by a running server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bonsai_edge.cli.answer import show_answer
+from bonsai_edge.cli.options import generation_options, json_option
+from bonsai_edge.generation import Message
+from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT
+
+
+@click.command()
+@click.argument("prompt")
+@click.option(
+    "--connect",
+    "endpoint",
+    default=DEFAULT_TCP_ENDPOINT,
+    show_default=True,
+    metavar="ENDPOINT",
+    help="One of the endpoints that `bonsai-edge serve` says it listens on.",
+)
+@click.option("--raw", is_flag=True, help="Give the model the text as it is, without the chat template.")
+@generation_options
+@json_option
+def ask(prompt: str, endpoint: str, raw: bool, as_json: bool, **sampling: Any) -> None:
+    """Send one prompt to a running server and stream the answer.
+
+    The text goes to standard output, figures to standard error. Ctrl-C cancels the request.
+
+    \b
+    Example:
+      bonsai-edge ask "pick up the red cube"
+      bonsai-edge ask "dock now" --connect ipc:///run/robot/bonsai.sock --temperature 0 --json
+    """
+    from bonsai_edge.rpc.client import Client
+
+    options = {name: value for name, value in sampling.items() if value is not None}
+    with Client(endpoint) as client:
+        events = client.generate(prompt, **options) if raw else client.chat([Message("user", prompt)], **options)
+        show_answer(events, as_json=as_json)

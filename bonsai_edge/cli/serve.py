@@ -1,0 +1,72 @@
+"""`bonsai-edge serve`: one model for many clients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bonsai_edge.cli.options import backend_option, context_option, json_option, model_option, threads_option
+
+if TYPE_CHECKING:
+    from bonsai_edge.rpc.compute import ServedModel
+
+
+@click.command()
+@click.option(
+    "--bind",
+    "endpoints",
+    multiple=True,
+    metavar="ENDPOINT",
+    help="Where to listen; may be repeated. Loopback TCP or a socket file, since messages are not encrypted.  "
+    "[default: a socket in the user's runtime directory, and tcp://127.0.0.1:5571]",
+)
+@model_option
+@backend_option
+@threads_option
+@context_option
+@json_option
+def serve(
+    endpoints: tuple[str, ...],
+    model: str,
+    backend: str,
+    threads: int | None,
+    context: int | None,
+    as_json: bool,
+) -> None:
+    """Answer requests over ZeroMQ until stopped by Ctrl-C or SIGTERM.
+
+    Says on standard error where it listens, and "ready" when the model is loaded; with --json one object with the same
+    on standard output.
+
+    \b
+    Example:
+      bonsai-edge serve
+      bonsai-edge serve --model Bonsai-1.7B-Q1_0.gguf --bind ipc:///run/robot/bonsai.sock
+    """
+    import os
+    import signal
+
+    from bonsai_edge.cli.terminal import echo_json
+    from bonsai_edge.rpc.server import Server
+    from bonsai_edge.runtime import load
+
+    def announce(served: ServedModel) -> None:
+        click.echo(f"ready: {served.name} on {served.backend_name}, context {served.context} tokens", err=True)
+        if as_json:
+            echo_json(
+                {
+                    "endpoints": server.endpoints,
+                    "model": served.name,
+                    "backend": served.backend_name,
+                    "context": served.context,
+                    "threads": served.threads,
+                    "load_s": served.load_s,
+                    "pid": os.getpid(),
+                }
+            )
+
+    server = Server(lambda: load(model, backend=backend, context=context, threads=threads), endpoints)
+    for endpoint in server.endpoints:
+        click.echo(f"listening on {endpoint}", err=True)
+    server.run(announce, stop_on=(signal.SIGINT, signal.SIGTERM))

@@ -1,0 +1,233 @@
+"""The asyncio client: the same methods as the blocking one, as coroutines and asynchronous iterators."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import uuid
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+import zmq
+import zmq.asyncio
+
+from bonsai_edge.errors import RpcError
+from bonsai_edge.generation import GenerationEvent, GenerationResult, Message
+from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT, check_connect_endpoint
+from bonsai_edge.rpc.exchanges import Arrival, Exchange, Exchanges
+from bonsai_edge.rpc.messages import (
+    Cancel,
+    Cancelling,
+    Chat,
+    ClientMessage,
+    Generate,
+    GetModelInfo,
+    GetStatus,
+    Header,
+    Hello,
+    ModelInfo,
+    ServerStatus,
+    Text,
+    TokenIds,
+    Welcome,
+)
+from bonsai_edge.rpc.requests import (
+    CLIENT_NAME,
+    DEFAULT_TIMEOUT_S,
+    answer_of,
+    chat_request,
+    checked_seconds,
+    configure_dealer,
+    detokenize_request,
+    generate_request,
+    generation_event,
+    generation_header,
+    new_exchange,
+    tokenize_request,
+)
+
+_Answer = TypeVar("_Answer")
+
+_CLOSED = "The client is closed."
+_CLOSED_REMEDY = "Make a new one."
+_BYE_LINGER_MS = 100
+_LONGEST_POLL_S = 0.05  # a request that is begun while the pump polls is tended to after this time at the latest
+
+
+class AsyncClient:
+    """Talks to one server from one event loop; otherwise like `bonsai_edge.Client`.
+
+    Asynchronous iterators that are left early should be closed, best by `contextlib.aclosing`: that cancels the
+    request.
+    """
+
+    def __init__(self, endpoint: str = DEFAULT_TCP_ENDPOINT, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        self.endpoint = check_connect_endpoint(endpoint)
+        self._exchanges = Exchanges(self.endpoint, checked_seconds("timeout_s", timeout_s))
+        self._socket = zmq.asyncio.Context.instance().socket(zmq.DEALER)
+        configure_dealer(self._socket)
+        self._socket.connect(self.endpoint)
+        self._pump_task: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Cancel what is under way and leave; may be called again."""
+        if self._is_closed:
+            return
+        if self._pump_task is not None:
+            self._pump_task.cancel()
+            await asyncio.wait([self._pump_task])
+        self._exchanges.fail_all(_CLOSED, _CLOSED_REMEDY)
+        self._exchanges.leave()
+        await self._send()
+        self._is_closed = True
+        self._socket.close(linger=_BYE_LINGER_MS)
+
+    def generate(
+        self, prompt: str, *, request_id: uuid.UUID | None = None, deadline_s: float | None = None, **options: Any
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        """Continue a text: an asynchronous iterator of `TextChunk`s and last the `GenerationResult`.
+
+        `options` are the fields of `GenerationOptions`, checked at once. The request is sent when the first event is
+        asked for; closing the iterator early cancels it, and so does `cancel(request_id)`.
+        """
+        return self._stream(generate_request(prompt, options), request_id, deadline_s)
+
+    def chat(
+        self,
+        messages: Sequence[Message | Mapping[str, str]],
+        *,
+        request_id: uuid.UUID | None = None,
+        deadline_s: float | None = None,
+        **options: Any,
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        """Answer a conversation of `{"role": ..., "content": ...}`; otherwise like `generate`."""
+        return self._stream(chat_request(messages, options), request_id, deadline_s)
+
+    async def generate_text(
+        self, prompt: str, *, request_id: uuid.UUID | None = None, deadline_s: float | None = None, **options: Any
+    ) -> GenerationResult:
+        """Return just the last event of `generate`; the chunks are not even sent."""
+        return await self._result(generate_request(prompt, options), request_id, deadline_s)
+
+    async def chat_text(
+        self,
+        messages: Sequence[Message | Mapping[str, str]],
+        *,
+        request_id: uuid.UUID | None = None,
+        deadline_s: float | None = None,
+        **options: Any,
+    ) -> GenerationResult:
+        """Return just the last event of `chat`; the chunks are not even sent."""
+        return await self._result(chat_request(messages, options), request_id, deadline_s)
+
+    async def cancel(self, request_id: uuid.UUID) -> bool:
+        """Cancel a request, of whichever client, and return whether it was alive; its result still arrives."""
+        return bool((await self._call(Cancel((request_id.bytes,)), Cancelling)).request_ids)
+
+    async def status(self) -> ServerStatus:
+        """Return how the server and its engine are doing; answered at once, whatever the engine does."""
+        return await self._call(GetStatus(), ServerStatus)
+
+    async def model_info(self) -> ModelInfo:
+        """Return the name, shape and context of the model."""
+        return await self._call(GetModelInfo(), ModelInfo)
+
+    async def hello(self) -> Welcome:
+        """Return who the server is: version, boot id, features and limits."""
+        return await self._call(Hello(CLIENT_NAME), Welcome)
+
+    async def tokenize(self, text: str, special: bool = False) -> list[int]:
+        """Return the token ids of a text; with `special` the names of special tokens in it count as such."""
+        return list((await self._call(tokenize_request(text, special), TokenIds)).token_ids)
+
+    async def detokenize(self, token_ids: Sequence[int]) -> str:
+        """Return the text of token ids."""
+        return (await self._call(detokenize_request(token_ids), Text)).text
+
+    async def _call(self, message: ClientMessage, kind: type[_Answer]) -> _Answer:
+        async with contextlib.aclosing(self._exchange(message, Header(), None)) as arrivals:
+            return answer_of(await anext(arrivals), kind)
+
+    def _stream(
+        self,
+        message: Generate | Chat,
+        request_id: uuid.UUID | None,
+        deadline_s: float | None,
+        stream: Literal["tokens", "none"] = "tokens",
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        header = generation_header(deadline_s, stream)
+        return _events(self._exchange(message, header, request_id))
+
+    async def _result(
+        self, message: Generate | Chat, request_id: uuid.UUID | None, deadline_s: float | None
+    ) -> GenerationResult:
+        async with contextlib.aclosing(self._stream(message, request_id, deadline_s, "none")) as events:
+            async for event in events:
+                if isinstance(event, GenerationResult):
+                    return event
+        raise AssertionError("a generation ends with its result or an error")
+
+    def _exchange(
+        self, message: ClientMessage, header: Header, request_id: uuid.UUID | None
+    ) -> AsyncGenerator[Arrival, None]:
+        inbox: asyncio.Queue[Arrival] = asyncio.Queue()
+        return self._converse(new_exchange(message, inbox.put_nowait, header, request_id), inbox)
+
+    async def _converse(self, exchange: Exchange, inbox: asyncio.Queue[Arrival]) -> AsyncGenerator[Arrival, None]:
+        if self._is_closed:
+            raise RpcError(_CLOSED, _CLOSED_REMEDY)
+        self._exchanges.begin(exchange)
+        try:
+            await self._send()
+            if self._pump_task is None or self._pump_task.done():
+                self._pump_task = asyncio.create_task(self._pump())
+            while True:
+                yield await inbox.get()
+        finally:
+            self._exchanges.end(exchange)
+            if not self._is_closed:
+                await self._send()
+
+    async def _pump(self) -> None:
+        try:
+            while self._exchanges.is_busy:
+                wait_s = min(self._exchanges.wait_s() or 0.0, _LONGEST_POLL_S)
+                await self._socket.poll(math.ceil(wait_s * 1000))
+                await self._receive()
+                self._exchanges.tick()
+                await self._send()
+        except BaseException:
+            self._exchanges.fail_all(_CLOSED, _CLOSED_REMEDY)  # else the iterators would wait for ever
+            raise
+
+    async def _receive(self) -> None:
+        with contextlib.suppress(zmq.Again):
+            while True:
+                self._exchanges.receive(await self._socket.recv_multipart(zmq.DONTWAIT))
+
+    async def _send(self) -> None:
+        with contextlib.suppress(zmq.Again):
+            while (frames := self._exchanges.next_frames()) is not None:
+                await self._socket.send_multipart(frames, zmq.DONTWAIT)  # done at once, or Again
+                self._exchanges.mark_sent()
+
+
+async def _events(arrivals: AsyncGenerator[Arrival, None]) -> AsyncGenerator[GenerationEvent, None]:
+    async with contextlib.aclosing(arrivals):
+        async for arrival in arrivals:
+            event = generation_event(arrival)
+            if event is not None:
+                yield event
+            if isinstance(event, GenerationResult):
+                return

@@ -1,0 +1,263 @@
+"""The blocking client: the methods of the Python API, answered by a server."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import queue
+import threading
+import uuid
+from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+import zmq
+
+from bonsai_edge.errors import RpcError
+from bonsai_edge.generation import GenerationEvent, GenerationResult, Message
+from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT, check_connect_endpoint
+from bonsai_edge.rpc.exchanges import Arrival, Exchange, Exchanges
+from bonsai_edge.rpc.mailbox import Mailbox
+from bonsai_edge.rpc.messages import (
+    Cancel,
+    Cancelling,
+    Chat,
+    ClientMessage,
+    Generate,
+    GetModelInfo,
+    GetStatus,
+    Header,
+    Hello,
+    ModelInfo,
+    ServerStatus,
+    Text,
+    TokenIds,
+    Welcome,
+)
+from bonsai_edge.rpc.requests import (
+    CLIENT_NAME,
+    DEFAULT_TIMEOUT_S,
+    answer_of,
+    chat_request,
+    checked_seconds,
+    configure_dealer,
+    detokenize_request,
+    generate_request,
+    generation_event,
+    generation_header,
+    new_exchange,
+    tokenize_request,
+)
+
+_Answer = TypeVar("_Answer")
+
+_CLOSED = "The client is closed."
+_CLOSED_REMEDY = "Make a new one."
+_BYE_LINGER_MS = 100
+
+
+class Client:
+    """Talks to one server. A context manager; may be shared by threads.
+
+    Connecting happens in the background, so a client may be made before its server. `timeout_s` is how long the server
+    may be silent, connecting included, before ServerUnreachableError is raised; a server that works on a long answer
+    is not silent. What the server reports is raised as the same error that the Python API raises, or as RemoteError.
+    """
+
+    def __init__(self, endpoint: str = DEFAULT_TCP_ENDPOINT, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        self.endpoint = check_connect_endpoint(endpoint)
+        self._connection = _Connection(self.endpoint, checked_seconds("timeout_s", timeout_s))
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cancel what is under way and leave; may be called again."""
+        self._connection.close()
+
+    def generate(
+        self, prompt: str, *, request_id: uuid.UUID | None = None, deadline_s: float | None = None, **options: Any
+    ) -> Generator[GenerationEvent, None, None]:
+        """Continue a text: an iterator of `TextChunk`s and last the `GenerationResult`.
+
+        `options` are the fields of `GenerationOptions`, checked at once. The request is sent when the first event is
+        asked for; closing the iterator early cancels it, and so does `cancel(request_id)` from any thread.
+        """
+        return self._stream(generate_request(prompt, options), request_id, deadline_s)
+
+    def chat(
+        self,
+        messages: Sequence[Message | Mapping[str, str]],
+        *,
+        request_id: uuid.UUID | None = None,
+        deadline_s: float | None = None,
+        **options: Any,
+    ) -> Generator[GenerationEvent, None, None]:
+        """Answer a conversation of `{"role": ..., "content": ...}`; otherwise like `generate`."""
+        return self._stream(chat_request(messages, options), request_id, deadline_s)
+
+    def generate_text(
+        self, prompt: str, *, request_id: uuid.UUID | None = None, deadline_s: float | None = None, **options: Any
+    ) -> GenerationResult:
+        """Return just the last event of `generate`; the chunks are not even sent."""
+        return self._result(generate_request(prompt, options), request_id, deadline_s)
+
+    def chat_text(
+        self,
+        messages: Sequence[Message | Mapping[str, str]],
+        *,
+        request_id: uuid.UUID | None = None,
+        deadline_s: float | None = None,
+        **options: Any,
+    ) -> GenerationResult:
+        """Return just the last event of `chat`; the chunks are not even sent."""
+        return self._result(chat_request(messages, options), request_id, deadline_s)
+
+    def cancel(self, request_id: uuid.UUID) -> bool:
+        """Cancel a request, of whichever client, and return whether it was alive; its result still arrives."""
+        return bool(self._call(Cancel((request_id.bytes,)), Cancelling).request_ids)
+
+    def status(self) -> ServerStatus:
+        """Return how the server and its engine are doing; answered at once, whatever the engine does."""
+        return self._call(GetStatus(), ServerStatus)
+
+    def model_info(self) -> ModelInfo:
+        """Return the name, shape and context of the model."""
+        return self._call(GetModelInfo(), ModelInfo)
+
+    def hello(self) -> Welcome:
+        """Return who the server is: version, boot id, features and limits."""
+        return self._call(Hello(CLIENT_NAME), Welcome)
+
+    def tokenize(self, text: str, special: bool = False) -> list[int]:
+        """Return the token ids of a text; with `special` the names of special tokens in it count as such."""
+        return list(self._call(tokenize_request(text, special), TokenIds).token_ids)
+
+    def detokenize(self, token_ids: Sequence[int]) -> str:
+        """Return the text of token ids."""
+        return self._call(detokenize_request(token_ids), Text).text
+
+    def _call(self, message: ClientMessage, kind: type[_Answer]) -> _Answer:
+        with contextlib.closing(self._connection.exchange(message, Header(), None)) as arrivals:
+            return answer_of(next(arrivals), kind)
+
+    def _stream(
+        self,
+        message: Generate | Chat,
+        request_id: uuid.UUID | None,
+        deadline_s: float | None,
+        stream: Literal["tokens", "none"] = "tokens",
+    ) -> Generator[GenerationEvent, None, None]:
+        header = generation_header(deadline_s, stream)
+        return _events(self._connection.exchange(message, header, request_id))
+
+    def _result(
+        self, message: Generate | Chat, request_id: uuid.UUID | None, deadline_s: float | None
+    ) -> GenerationResult:
+        with contextlib.closing(self._stream(message, request_id, deadline_s, "none")) as events:
+            for event in events:
+                if isinstance(event, GenerationResult):
+                    return event
+        raise AssertionError("a generation ends with its result or an error")
+
+
+def _events(arrivals: Generator[Arrival, None, None]) -> Generator[GenerationEvent, None, None]:
+    with contextlib.closing(arrivals):
+        for arrival in arrivals:
+            event = generation_event(arrival)
+            if event is not None:
+                yield event
+            if isinstance(event, GenerationResult):
+                return
+
+
+class _Connection:
+    """A thread that owns the socket, since ZeroMQ sockets must not be shared and answers come when they like."""
+
+    def __init__(self, endpoint: str, timeout_s: float) -> None:
+        self._exchanges = Exchanges(endpoint, timeout_s)
+        self._commands: Mailbox[Callable[[], None] | None] = Mailbox()
+        self._lock = threading.Lock()  # nothing is put into the mailbox after the None that ends the thread
+        self._is_closed = False
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+        configure_dealer(self._socket)
+        self._socket.connect(endpoint)
+        self._thread = threading.Thread(target=self._run, name="bonsai-edge-client", daemon=True)
+        self._thread.start()
+
+    def exchange(
+        self, message: ClientMessage, header: Header, request_id: uuid.UUID | None
+    ) -> Generator[Arrival, None, None]:
+        """Return an iterator that sends a request when it is started and yields what comes of it.
+
+        Closing it cancels the request. Raises InvalidRequestError at once when the request cannot be sent.
+        """
+        inbox: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+        return self._converse(new_exchange(message, inbox.put, header, request_id), inbox)
+
+    def close(self) -> None:
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._commands.put(None)
+        self._thread.join()
+
+    def _converse(self, exchange: Exchange, inbox: queue.SimpleQueue[Arrival]) -> Generator[Arrival, None, None]:
+        with self._lock:
+            if self._is_closed:
+                raise RpcError(_CLOSED, _CLOSED_REMEDY)
+            self._commands.put(partial(self._exchanges.begin, exchange))
+        try:
+            while True:
+                yield inbox.get()
+        finally:
+            with self._lock:
+                if not self._is_closed:
+                    self._commands.put(partial(self._exchanges.end, exchange))
+
+    def _run(self) -> None:
+        try:
+            self._pump()
+        finally:
+            with self._lock:
+                self._is_closed = True
+            for command in self._commands.take_all():  # put while the pump was failing
+                if command is not None:
+                    command()
+            self._exchanges.fail_all(_CLOSED, _CLOSED_REMEDY)
+            self._exchanges.leave()
+            self._send()
+            self._socket.close(linger=_BYE_LINGER_MS)
+            self._commands.close()
+
+    def _pump(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._commands, zmq.POLLIN)
+        while True:
+            wait_s = self._exchanges.wait_s()
+            poller.poll(None if wait_s is None else math.ceil(wait_s * 1000))
+            for command in self._commands.take_all():
+                if command is None:
+                    return
+                command()
+            self._receive()
+            self._exchanges.tick()
+            self._send()
+
+    def _receive(self) -> None:
+        with contextlib.suppress(zmq.Again):
+            while True:
+                self._exchanges.receive(self._socket.recv_multipart(zmq.DONTWAIT))
+
+    def _send(self) -> None:
+        with contextlib.suppress(zmq.Again):
+            while (frames := self._exchanges.next_frames()) is not None:
+                self._socket.send_multipart(frames, zmq.DONTWAIT)
+                self._exchanges.mark_sent()

@@ -1,0 +1,215 @@
+"""Every message of the protocol, as a msgspec Struct; docs/protocol.md says when each one is sent.
+
+A later version adds fields with defaults and never changes the meaning of one that exists.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+
+from bonsai_edge.generation import GenerationOptions, GenerationResult, Message, TextChunk
+
+PROTOCOL_VERSION = "BE/1"
+FEATURES = frozenset({"cancel", "deadline", "stream"})
+"""What a client may name in `Header.requires`."""
+
+MAX_MESSAGE_BYTES = 4 << 20
+MAX_FRAMES = 16
+REQUEST_ID_BYTES = 16
+NIL_REQUEST_ID = bytes(REQUEST_ID_BYTES)
+"""Stands in an ERROR for the id that could not be read."""
+
+HEARTBEAT_INTERVAL_MS = 1_000
+HEARTBEAT_TIMEOUT_MS = 3_000
+
+RequestId: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=REQUEST_ID_BYTES, max_length=REQUEST_ID_BYTES)]
+TokenId: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
+ShortText: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What any request may carry, whatever its method; fields that a receiver does not know are ignored."""
+
+    deadline_ms: Annotated[int, msgspec.Meta(ge=1, le=86_400_000)] | None = None
+    """Counted from the moment the server receives the request."""
+    stream: Literal["tokens", "none"] = "tokens"
+    """"none" leaves out the CHUNKs."""
+    requires: Annotated[tuple[ShortText, ...], msgspec.Meta(max_length=16)] = ()
+    """Features without which the client does not want an answer."""
+
+
+class Hello(msgspec.Struct, frozen=True):
+    """HELLO: a client asks who the server is; it may ask at any time, or never."""
+
+    client: ShortText = ""
+
+
+class Generate(msgspec.Struct, frozen=True, tag="generate", tag_field="method"):
+    """REQUEST: continue a text, which reaches the model as it is."""
+
+    prompt: str
+    options: GenerationOptions = msgspec.field(default_factory=GenerationOptions)
+
+
+class Chat(msgspec.Struct, frozen=True, tag="chat", tag_field="method"):
+    """REQUEST: answer a conversation, put into the model's chat template."""
+
+    messages: Annotated[tuple[Message, ...], msgspec.Meta(min_length=1, max_length=4096)]
+    options: GenerationOptions = msgspec.field(default_factory=GenerationOptions)
+
+
+class Tokenize(msgspec.Struct, frozen=True, tag="tokenize", tag_field="method"):
+    """REQUEST: turn a text into token ids."""
+
+    text: str
+    special: bool = False
+    """Recognize the names of special tokens in the text."""
+
+
+class Detokenize(msgspec.Struct, frozen=True, tag="detokenize", tag_field="method"):
+    """REQUEST: turn token ids into text."""
+
+    token_ids: tuple[TokenId, ...]
+
+
+class GetModelInfo(msgspec.Struct, frozen=True, tag="model.info", tag_field="method"):
+    """REQUEST: describe the loaded model."""
+
+
+class GetStatus(msgspec.Struct, frozen=True, tag="status", tag_field="method"):
+    """REQUEST: say how the server is doing."""
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """CANCEL: end these requests; its own request id is that of this message."""
+
+    request_ids: Annotated[tuple[RequestId, ...], msgspec.Meta(max_length=256)]
+
+
+class Ping(msgspec.Struct, frozen=True):
+    """PING: are you there, and do you still know the requests that I wait for?"""
+
+    waiting_for: Annotated[tuple[RequestId, ...], msgspec.Meta(max_length=256)] = ()
+
+
+class Bye(msgspec.Struct, frozen=True):
+    """BYE: the client leaves; its requests are cancelled. Not answered."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server accepts."""
+
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    max_frames: int = MAX_FRAMES
+    max_queued: int = 64
+    max_queued_per_client: int = 16
+
+
+class Welcome(msgspec.Struct, frozen=True, kw_only=True):
+    """WELCOME: the answer to HELLO; model, backend and context are None while the model is loading."""
+
+    protocol: str
+    server_version: str
+    boot_id: str
+    model: str | None
+    backend: str | None
+    context: int | None
+    features: tuple[str, ...]
+    limits: Limits
+    heartbeat_interval_ms: int
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """ACCEPTED: a generation is queued, and once more, with position 0, when it starts after waiting."""
+
+    queue_position: int
+    """How many requests run before this one."""
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+    """REJECTED: the request was understood and will not be run."""
+
+    code: str
+    message: str
+    remedy: str
+    retryable: bool
+    queue_position: int | None = None
+    """How many requests would have run before this one."""
+    retry_after_ms: int | None = None
+
+
+class ErrorMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """ERROR: the message was not understood, or an accepted request failed."""
+
+    code: str
+    message: str
+    remedy: str
+    retryable: bool
+
+
+class TokenIds(msgspec.Struct, frozen=True, tag="tokens", tag_field="type"):
+    """FINAL of `tokenize`."""
+
+    token_ids: tuple[int, ...]
+
+
+class Text(msgspec.Struct, frozen=True, tag="text", tag_field="type"):
+    """FINAL of `detokenize`."""
+
+    text: str
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True, tag="model", tag_field="type"):
+    """FINAL of `model.info`."""
+
+    name: str
+    architecture: str
+    backend: str
+    context: int
+    threads: int
+    load_s: float
+    vocab_size: int
+    num_layers: int
+    hidden_size: int
+
+
+class ServerStatus(msgspec.Struct, frozen=True, kw_only=True, tag="status", tag_field="type"):
+    """FINAL of `status`, and part of every PONG.
+
+    `steps` counts the forward steps begun since the server started. A server that is `active` and whose
+    `seconds_since_step` keeps growing has a stuck engine, however promptly it answers.
+    """
+
+    state: Literal["loading", "ready", "stopping"]
+    boot_id: str
+    """Changes when the server restarts, and with it all requests are gone."""
+    server_version: str
+    uptime_s: float
+    model: str | None
+    backend: str | None
+    active: int
+    queued: int
+    steps: int
+    seconds_since_step: float | None
+    rss_bytes: int
+
+
+class Cancelling(msgspec.Struct, frozen=True, tag="cancelling", tag_field="type"):
+    """FINAL of a CANCEL: those of its requests that were alive; each still gets its own terminal message."""
+
+    request_ids: tuple[RequestId, ...]
+
+
+class Pong(msgspec.Struct, frozen=True):
+    """PONG: the status, and which of the requests asked for the server does not know."""
+
+    status: ServerStatus
+    lost: tuple[RequestId, ...] = ()
+
+
+Method: TypeAlias = Generate | Chat | Tokenize | Detokenize | GetModelInfo | GetStatus
+Final: TypeAlias = GenerationResult | TokenIds | Text | ModelInfo | ServerStatus | Cancelling
+ClientMessage: TypeAlias = Hello | Method | Cancel | Ping | Bye
+ServerMessage: TypeAlias = Welcome | Accepted | Rejected | TextChunk | Final | ErrorMessage | Pong

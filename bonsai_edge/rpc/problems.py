@@ -1,0 +1,116 @@
+"""What a server says when it does not do what it was asked, and how a client turns it into an exception again."""
+
+from __future__ import annotations
+
+from bonsai_edge.errors import (
+    BonsaiError,
+    BusyError,
+    ContextOverflowError,
+    InvalidRequestError,
+    KVCacheFullError,
+    ProtocolError,
+    RemoteError,
+    UnsupportedModelError,
+)
+from bonsai_edge.rpc.messages import ErrorMessage, Rejected
+
+LOCAL_CLASSES: dict[str, type[BonsaiError]] = {
+    error.code: error
+    for error in (
+        BusyError,
+        ContextOverflowError,
+        InvalidRequestError,
+        KVCacheFullError,
+        ProtocolError,
+        UnsupportedModelError,
+    )
+}
+"""Codes that a client raises as the class that the Python API raises; all others are RemoteErrors."""
+_RETRYABLE = (BusyError.code, KVCacheFullError.code)
+
+QUEUE_FULL = ErrorMessage(
+    code=BusyError.code, message="The server's queue is full.", remedy="Send the request again later.", retryable=True
+)
+MODEL_LOADING = ErrorMessage(
+    code="model_loading",
+    message="The model is still loading.",
+    remedy="Send the request again later; `status` says when the model is ready.",
+    retryable=True,
+)
+DUPLICATE_REQUEST = ErrorMessage(
+    code="duplicate_request",
+    message="A request with this id is being worked on; it goes on.",
+    remedy="Give each request an id of its own.",
+    retryable=False,
+)
+DEADLINE_EXCEEDED = ErrorMessage(
+    code="deadline_exceeded",
+    message="The deadline passed before the answer was complete.",
+    remedy="Allow more time, ask for fewer tokens, or send the request when the server is less busy.",
+    retryable=True,
+)
+SLOW_READER = ErrorMessage(
+    code="slow_reader",
+    message="The answer was not read as fast as it was made, and the queue for it is full.",
+    remedy="Read faster, or ask for the answer as a whole with `stream` set to 'none'.",
+    retryable=True,
+)
+SERVER_STOPPING = ErrorMessage(
+    code="server_stopping",
+    message="The server is stopping.",
+    remedy="Send the request again when it has been restarted.",
+    retryable=True,
+)
+REPLY_TOO_LARGE = ErrorMessage(
+    code="reply_too_large",
+    message="The answer is larger than a message may be.",
+    remedy="Ask for it in smaller parts.",
+    retryable=False,
+)
+INTERNAL_ERROR = ErrorMessage(
+    code="internal_error",
+    message="The server failed on this request.",
+    remedy="The server's log has the details; please report them.",
+    retryable=False,
+)
+
+
+def unsupported_features(names: set[str]) -> ErrorMessage:
+    """Say which required features this server does not have."""
+    return ErrorMessage(
+        code="unsupported_feature",
+        message=f"The server lacks the required features {', '.join(sorted(names))}.",
+        remedy="Leave them out, or use a server whose WELCOME lists them.",
+        retryable=False,
+    )
+
+
+def problem_of(error: BonsaiError) -> ErrorMessage:
+    """Return the message for an exception."""
+    code = error.remote_code if isinstance(error, RemoteError) else error.code
+    return ErrorMessage(code=code, message=error.cause, remedy=error.remedy, retryable=code in _RETRYABLE)
+
+
+def rejection(
+    problem: ErrorMessage, *, queue_position: int | None = None, retry_after_ms: int | None = None
+) -> Rejected:
+    """Return the message for a request that is not accepted."""
+    return Rejected(
+        code=problem.code,
+        message=problem.message,
+        remedy=problem.remedy,
+        retryable=problem.retryable,
+        queue_position=queue_position,
+        retry_after_ms=retry_after_ms,
+    )
+
+
+def exception_of(problem: ErrorMessage | Rejected) -> BonsaiError:
+    """Return the exception for a message: the local class of that code where there is one, else a RemoteError."""
+    remedy = problem.remedy
+    if isinstance(problem, Rejected) and problem.retry_after_ms is not None:
+        remedy = f"Send the request again in about {problem.retry_after_ms / 1000:.1f} s."
+    local_class = LOCAL_CLASSES.get(problem.code)
+    if local_class is not None:
+        return local_class(problem.message, remedy)
+    return RemoteError(problem.message, remedy, problem.code)

@@ -1,0 +1,132 @@
+"""What both clients check and build before anything is sent, and how they read the answers."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+import msgspec
+import zmq
+
+from bonsai_edge.errors import BonsaiError, InvalidRequestError, ProtocolError
+from bonsai_edge.generation import GenerationEvent, GenerationOptions, GenerationResult, Message, TextChunk
+from bonsai_edge.rpc.codec import encode
+from bonsai_edge.rpc.exchanges import Arrival, Exchange
+from bonsai_edge.rpc.messages import (
+    HEARTBEAT_INTERVAL_MS,
+    HEARTBEAT_TIMEOUT_MS,
+    MAX_MESSAGE_BYTES,
+    Accepted,
+    Chat,
+    ClientMessage,
+    Detokenize,
+    Generate,
+    Header,
+    Tokenize,
+)
+from bonsai_edge.version import __version__
+
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
+_Answer = TypeVar("_Answer")
+
+CLIENT_NAME = f"bonsai-edge/{__version__}"
+DEFAULT_TIMEOUT_S = 5.0
+_LONGEST_S = 86_400.0
+_RECONNECT_FIRST_MS = 100
+_RECONNECT_MAX_MS = 5_000
+
+
+def checked_seconds(name: str, seconds: float) -> float:
+    """Return a duration that is a number above zero. Raises InvalidRequestError."""
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not math.isfinite(seconds) or not 0 < seconds <= _LONGEST_S:
+        raise InvalidRequestError(
+            f"{name} is {seconds!r}; expected a number of seconds above 0 and up to {_LONGEST_S:.0f}.", "Correct it."
+        )
+    return float(seconds)
+
+
+def configure_dealer(dealer: zmq.Socket[Any]) -> None:
+    """Set what every client's socket needs before it connects."""
+    dealer.setsockopt(zmq.LINGER, 0)
+    dealer.setsockopt(zmq.IMMEDIATE, 1)  # queue nothing for a server that is not there
+    dealer.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+    dealer.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_FIRST_MS)
+    dealer.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
+    dealer.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS)
+    dealer.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+    dealer.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
+
+
+def generate_request(prompt: str, options: Mapping[str, Any]) -> Generate:
+    """Check what a caller of `generate` gave. Raises InvalidRequestError."""
+    return _checked(Generate, prompt=prompt, options=GenerationOptions.from_keywords(dict(options)))
+
+
+def chat_request(messages: Sequence[Message | Mapping[str, str]], options: Mapping[str, Any]) -> Chat:
+    """Check what a caller of `chat` gave. Raises InvalidRequestError."""
+    return _checked(Chat, messages=messages, options=GenerationOptions.from_keywords(dict(options)))
+
+
+def tokenize_request(text: str, special: bool) -> Tokenize:
+    """Check what a caller of `tokenize` gave. Raises InvalidRequestError."""
+    return _checked(Tokenize, text=text, special=special)
+
+
+def detokenize_request(token_ids: Sequence[int]) -> Detokenize:
+    """Check what a caller of `detokenize` gave. Raises InvalidRequestError."""
+    return _checked(Detokenize, token_ids=token_ids)
+
+
+def generation_header(deadline_s: float | None, stream: Literal["tokens", "none"]) -> Header:
+    """Return the header of a generation. Raises InvalidRequestError."""
+    if deadline_s is None:
+        return Header(stream=stream)
+    return Header(stream=stream, deadline_ms=math.ceil(checked_seconds("deadline_s", deadline_s) * 1000))
+
+
+def new_exchange(
+    message: ClientMessage,
+    deliver: Callable[[Arrival], None],
+    header: Header | None = None,
+    request_id: uuid.UUID | None = None,
+) -> Exchange:
+    """Encode a request, with a fresh id if none is given. Raises InvalidRequestError."""
+    id_bytes = (request_id or uuid.uuid4()).bytes
+    frames = encode(message, id_bytes, header or Header())
+    num_bytes = sum(map(len, frames))
+    if num_bytes > MAX_MESSAGE_BYTES:
+        raise InvalidRequestError(
+            f"The request has {num_bytes} bytes; at most {MAX_MESSAGE_BYTES} may be sent.", "Send a shorter text."
+        )
+    return Exchange(id_bytes, frames, deliver)
+
+
+def generation_event(arrival: Arrival) -> GenerationEvent | None:
+    """Return what a generation brought, None for news without text. Raises what it failed with."""
+    if isinstance(arrival, Accepted):
+        return None
+    if isinstance(arrival, TextChunk):
+        return arrival
+    return answer_of(arrival, GenerationResult)
+
+
+def answer_of(arrival: Arrival, kind: type[_Answer]) -> _Answer:
+    """Return the answer of one kind that was asked for. Raises what came instead."""
+    if isinstance(arrival, BonsaiError):
+        raise arrival
+    if not isinstance(arrival, kind):
+        raise ProtocolError(
+            f"The server answered with {type(arrival).__name__}; expected {kind.__name__}.",
+            "Use the same version of bonsai-edge on both sides.",
+        )
+    return arrival
+
+
+def _checked(kind: type[_Struct], **fields: object) -> _Struct:
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError as exc:
+        raise InvalidRequestError(f"An argument is not valid: {exc}.", "Correct it.") from exc
