@@ -3,6 +3,9 @@
 Knows nothing of text, training data or files.
 """
 
+# mypy: disallow-subclassing-any=False
+# (PyTorch is an optional extra; without it mypy sees nn.Module as Any.)
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -13,6 +16,8 @@ from torch.nn import functional as F
 
 from bonsai_edge_train.q1_0 import straight_through
 
+EMBEDDING_STD = 0.25  # large enough to be heard beside the first blocks, small enough for signs to flip
+
 
 @dataclass(frozen=True)
 class Qwen3Config:
@@ -20,8 +25,8 @@ class Qwen3Config:
 
     vocab_size: int
     hidden_size: int = 256
-    intermediate_size: int = 768
-    num_layers: int = 6
+    intermediate_size: int = 512
+    num_layers: int = 4
     num_heads: int = 4
     num_kv_heads: int = 2
     head_dim: int = 64
@@ -29,13 +34,18 @@ class Qwen3Config:
     rope_base: float = 10000.0
     rms_norm_eps: float = 1e-6
 
+    @property
+    def residual_gain(self) -> float:
+        """Initial gain of the maps that add to the residual stream, so that depth does not blow it up (GPT-2)."""
+        return (2 * self.num_layers) ** -0.5
+
 
 class BinaryLinear(nn.Module):
     """Linear map without bias whose forward weight is Q1_0; `weight` holds the latents (out, in) float32."""
 
-    def __init__(self, in_features: int, out_features: int) -> None:
+    def __init__(self, in_features: int, out_features: int, gain: float = 1.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_features, in_features) * in_features**-0.5)
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) * gain * in_features**-0.5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (..., in) to (..., out)."""
@@ -51,8 +61,9 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Keep the shape of x."""
-        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        """Keep the shape of x; the result is float32 whatever the type of x."""
+        x = x.float()
+        return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + self.eps) * self.weight
 
 
 def rope_tables(num_positions: int, head_dim: int, base: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -68,6 +79,20 @@ def apply_rope(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.T
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
+def causal_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Return softmax(q kᵀ / sqrt(head_dim)) v: q (B, heads, T, D), k and v (B, kv_heads, T, D) -> (B, heads, T, D).
+
+    Query head h uses key-value head h // (heads / kv_heads). Written out because on a CPU, at a few dozen tokens,
+    torch's fused attention takes several times as long to differentiate.
+    """
+    num_tokens, head_dim = q.shape[-2:]
+    grouped_q = q.unflatten(1, (k.shape[1], -1))
+    scores = grouped_q @ k.unsqueeze(2).transpose(-1, -2) * head_dim**-0.5
+    is_future = torch.ones(num_tokens, num_tokens, dtype=torch.bool).triu(1)
+    weights = scores.masked_fill(is_future, -torch.inf).softmax(dim=-1)
+    return (weights @ v.unsqueeze(2)).flatten(1, 2)
+
+
 class Attention(nn.Module):
     """Causal grouped-query attention with an RMSNorm per query and key head before RoPE."""
 
@@ -79,7 +104,7 @@ class Attention(nn.Module):
         self.q = BinaryLinear(config.hidden_size, attention_size)
         self.k = BinaryLinear(config.hidden_size, kv_size)
         self.v = BinaryLinear(config.hidden_size, kv_size)
-        self.output = BinaryLinear(attention_size, config.hidden_size)
+        self.output = BinaryLinear(attention_size, config.hidden_size, config.residual_gain)
         self.q_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
         self.k_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
 
@@ -88,8 +113,8 @@ class Attention(nn.Module):
         q, k, v = (projection(x).unflatten(-1, (-1, self.head_dim)) for projection in (self.q, self.k, self.v))
         q = apply_rope(self.q_norm(q).transpose(1, 2), cos, sin)
         k = apply_rope(self.k_norm(k).transpose(1, 2), cos, sin)
-        heads = F.scaled_dot_product_attention(q, k, v.transpose(1, 2), is_causal=True, enable_gqa=True)
-        return self.output(heads.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        heads = causal_attention(q, k, v.transpose(1, 2))
+        return self.output(heads.transpose(1, 2).flatten(2))
 
 
 class MLP(nn.Module):
@@ -99,11 +124,11 @@ class MLP(nn.Module):
         super().__init__()
         self.gate = BinaryLinear(config.hidden_size, config.intermediate_size)
         self.up = BinaryLinear(config.hidden_size, config.intermediate_size)
-        self.down = BinaryLinear(config.intermediate_size, config.hidden_size)
+        self.down = BinaryLinear(config.intermediate_size, config.hidden_size, config.residual_gain)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, T, hidden) to (B, T, hidden)."""
-        return self.down(F.silu(self.gate(x)) * self.up(x))  # type: ignore[no-any-return]
+        return self.down(F.silu(self.gate(x)) * self.up(x))
 
 
 class Block(nn.Module):
@@ -119,7 +144,7 @@ class Block(nn.Module):
     def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         """Map (B, T, hidden) to (B, T, hidden)."""
         x = x + self.attn(self.attn_norm(x), cos, sin)
-        return x + self.ffn(self.ffn_norm(x))  # type: ignore[no-any-return]
+        return x + self.ffn(self.ffn_norm(x))
 
 
 class Qwen3(nn.Module):
@@ -128,9 +153,11 @@ class Qwen3(nn.Module):
     def __init__(self, config: Qwen3Config) -> None:
         super().__init__()
         self.config = config
-        self.token_embd = nn.Parameter(torch.randn(config.vocab_size, config.hidden_size) * config.hidden_size**-0.5)
+        self.token_embd = nn.Parameter(torch.randn(config.vocab_size, config.hidden_size) * EMBEDDING_STD)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.output_norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        # Keeps the first logits near variance 1, as the embedding is also the head.
+        nn.init.constant_(self.output_norm.weight, config.hidden_size**-0.5 / EMBEDDING_STD)
         cos, sin = rope_tables(config.context_length, config.head_dim, config.rope_base)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)

@@ -4,6 +4,9 @@ A weight matrix is trained as float32 latents; the forward pass sees only what t
 file computes exactly what was trained.
 """
 
+# mypy: disallow-subclassing-any=False
+# (PyTorch is an optional extra; without it mypy sees torch.autograd.Function as Any.)
+
 from __future__ import annotations
 
 from typing import Any

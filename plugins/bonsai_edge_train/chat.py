@@ -1,0 +1,20 @@
+"""The conversation format of seedling: ChatML, with a system message only when one is given."""
+
+from __future__ import annotations
+
+CHAT_TEMPLATE = (
+    "{%- for message in messages %}"
+    "{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
+    "{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+)
+
+END_OF_TURN = "<|im_end|>"
+END_OF_TEXT = "<|endoftext|>"
+SPECIAL_TOKENS = (END_OF_TEXT, "<|im_start|>", END_OF_TURN)
+
+
+def render_prompt(command: str, system: str | None = None) -> str:
+    """Render one user turn as `CHAT_TEMPLATE` does, ending where the answer begins."""
+    system_turn = f"<|im_start|>system\n{system}<|im_end|>\n" if system is not None else ""
+    return f"{system_turn}<|im_start|>user\n{command}<|im_end|>\n<|im_start|>assistant\n"
