@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
@@ -12,7 +13,8 @@ import numpy.typing as npt
 from bonsai_edge.backend import Batch, ModelRunner
 from bonsai_edge.engine.kv_pages import PagePool
 
-_PREFILL_CHUNK_ROWS = 64  # tokens between two looks at a cancellation
+_FIRST_CHUNK_ROWS = 8
+_LONGEST_CHUNK_S = 0.1  # a cancellation waits for the chunk of a prefill that is under way
 
 
 class Engine:
@@ -21,6 +23,7 @@ class Engine:
     def __init__(self, runner: ModelRunner) -> None:
         self.runner = runner
         self.pool = PagePool(runner.num_pages)
+        self.chunk_rows = min(_FIRST_CHUNK_ROWS, runner.max_batch_rows)
         self._lock = threading.Lock()
 
     def sequence(self, num_tokens: int) -> TokenSequence:
@@ -33,6 +36,13 @@ class Engine:
         """Run one step and return a copy of its logits, float32 (num_logits, vocab_size)."""
         with self._lock:
             return self.runner.forward(batch).copy()
+
+    def adapt_chunk(self, num_rows: int, elapsed_s: float) -> None:
+        """Learn from a chunk of a prefill how many rows the next may have to stay under a tenth of a second."""
+        if elapsed_s > _LONGEST_CHUNK_S:
+            self.chunk_rows = max(1, num_rows // 2)
+        elif elapsed_s < _LONGEST_CHUNK_S / 2:
+            self.chunk_rows = max(self.chunk_rows, min(2 * num_rows, self.runner.max_batch_rows))
 
     def release(self, pages: list[int]) -> None:
         """Take pages back from a sequence."""
@@ -60,16 +70,21 @@ class TokenSequence:
     def prefill(
         self, token_ids: Sequence[int], cancelled: Callable[[], bool] = lambda: False
     ) -> npt.NDArray[np.float32] | None:
-        """Append tokens and return the logits after the last, float32 (vocab_size,); None if cancelled before."""
-        logits = None
-        chunk = min(_PREFILL_CHUNK_ROWS, self._engine.runner.max_batch_rows)
-        for start in range(0, len(token_ids), chunk):
+        """Append tokens, at least one, and return the logits after the last, float32 (vocab_size,).
+
+        They go through the model in chunks of about a tenth of a second; None if cancelled between two of them.
+        """
+        start = 0
+        while True:
             if cancelled():
                 return None
-            rows = token_ids[start : start + chunk]
-            is_last = start + chunk >= len(token_ids)
-            logits = self._step(rows, [len(rows) - 1] if is_last else [])
-        return None if logits is None else logits[0]
+            rows = token_ids[start : start + self._engine.chunk_rows]
+            start += len(rows)
+            started_at = time.perf_counter()
+            logits = self._step(rows, [len(rows) - 1] if start == len(token_ids) else [])
+            self._engine.adapt_chunk(len(rows), time.perf_counter() - started_at)
+            if start == len(token_ids):
+                return logits[0]
 
     def decode(self, token_id: int) -> npt.NDArray[np.float32]:
         """Append one token and return the logits after it, float32 (vocab_size,)."""

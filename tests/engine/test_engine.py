@@ -19,11 +19,24 @@ def engine(runner):
 def test_prefill_goes_in_chunks_and_asks_for_the_last_logits_only(engine, runner):
     with engine.sequence(40) as sequence:
         logits = sequence.prefill(list(range(40)))
-    assert [len(batch.token_ids) for batch in runner.batches] == [16, 16, 8]
-    assert [batch.logit_rows.tolist() for batch in runner.batches] == [[], [], [7]]
+    assert [len(batch.token_ids) for batch in runner.batches] == [8, 16, 16]
+    assert [batch.logit_rows.tolist() for batch in runner.batches] == [[], [], [15]]
     np.testing.assert_array_equal(np.concatenate([batch.positions for batch in runner.batches]), np.arange(40))
     assert logits.shape == (100,)
     assert logits.argmax() == 40
+
+
+def test_chunks_grow_while_they_are_quick_and_shrink_when_one_is_slow(engine):
+    engine.adapt_chunk(8, elapsed_s=0.01)
+    assert engine.chunk_rows == 16
+    engine.adapt_chunk(3, elapsed_s=0.01)  # the short end of a prompt says nothing against longer chunks
+    assert engine.chunk_rows == 16
+    engine.adapt_chunk(16, elapsed_s=0.07)
+    assert engine.chunk_rows == 16
+    engine.adapt_chunk(16, elapsed_s=0.2)
+    assert engine.chunk_rows == 8
+    engine.adapt_chunk(1, elapsed_s=5.0)
+    assert engine.chunk_rows == 1
 
 
 def test_decode_continues_where_prefill_ended(engine, runner):
