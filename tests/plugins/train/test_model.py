@@ -13,6 +13,8 @@ from bonsai_edge_train.robot_commands import Example  # noqa: E402
 from bonsai_edge_train.training import TrainingConfig, learning_rate_share, train  # noqa: E402
 from bonsai_edge_train.vocabulary import train_tokenizer  # noqa: E402
 
+torch.set_num_threads(1)  # on a busy machine several threads spend their time waiting for each other
+
 STOP = Example("halt now", '{"actions":[{"action":"stop"}]}', frozenset())
 
 

@@ -15,6 +15,8 @@ from bonsai_edge_train.held_out import DEMO_EXAMPLES, held_out_examples  # noqa:
 from bonsai_edge_train.model import Qwen3, Qwen3Config  # noqa: E402
 from bonsai_edge_train.vocabulary import add_special_tokens, make_tokenizer  # noqa: E402
 
+torch.set_num_threads(1)  # on a busy machine several threads spend their time waiting for each other
+
 PATH = Path(__file__).parents[3] / "bonsai_edge" / "data" / "seedling.gguf"
 
 
