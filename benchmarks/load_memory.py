@@ -18,9 +18,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from random_bonsai import cached_random_bonsai
-
 import bonsai_edge
+from random_bonsai import cached_random_bonsai
 
 _MIB = 1 << 20
 _READ_BYTES = 16 * _MIB

@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 from gguf import GGMLQuantizationType, GGUFWriter
-from llama_cpp_source import qwen2_vocabulary
 
 from bonsai_edge.formats.ggml_types import GGMLType
 from bonsai_edge.formats.gguf import GGUFFile
 from bonsai_edge.formats.qwen3 import tensor_shapes
 from bonsai_edge.model_spec import ModelSpec, YarnScaling
+from llama_cpp_source import qwen2_vocabulary
 
 VOCAB_SIZE = 151669  # rows of the published files; their model cards say 151,936, which is the padded size of Qwen3
 

@@ -21,7 +21,6 @@ from typing import Protocol
 
 import llama_cpp
 import numpy as np
-from random_bonsai import cached_random_bonsai
 from rich.console import Console
 from rich.table import Table
 
@@ -30,6 +29,7 @@ from bonsai_edge.formats.checkpoint import open_checkpoint
 from bonsai_edge.plugin_manager import device_profile
 from bonsai_edge.profiling.bandwidth import measure_read_bandwidth
 from bonsai_edge.profiling.roofline import bandwidth_share, weight_bytes_per_token
+from random_bonsai import cached_random_bonsai
 
 _IGNORE_LOG = llama_cpp.llama_log_callback(lambda level, text, user_data: None)  # ctypes needs it to stay alive
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from agreement import compare_logits
 
 

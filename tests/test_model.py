@@ -5,7 +5,6 @@ from itertools import zip_longest
 
 import numpy as np
 import pytest
-from gguf_files import write_random_model
 
 import bonsai_edge
 from bonsai_edge.errors import (
@@ -15,6 +14,7 @@ from bonsai_edge.errors import (
     UnsupportedModelError,
 )
 from bonsai_edge.generation import GenerationOptions, GenerationResult, Message, TextChunk
+from gguf_files import write_random_model
 
 CONTEXT = 128
 ALWAYS = 1e6  # a logit bias that no logit of the random model outweighs

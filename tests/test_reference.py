@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf_files import write_random_model
 
 from bonsai_edge.backend import KV_PAGE_TOKENS, Batch
 from bonsai_edge.engine.engine import Engine
 from bonsai_edge.formats.checkpoint import open_checkpoint
 from bonsai_edge.reference import ReferenceRunner, apply_rope, rms_norm, silu, softmax
+from gguf_files import write_random_model
 
 NUM_PAGES = 16
 

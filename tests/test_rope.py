@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from random_bonsai import SPECS
 
 from bonsai_edge.model_spec import YarnScaling
 from bonsai_edge.rope import Rope, correction_range
+from random_bonsai import SPECS
 
 # Pair index to inverse frequency, for the RoPE base and the original context of each published file.
 YARN_FREQUENCIES = {

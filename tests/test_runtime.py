@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from gguf_files import write_random_model
 
 import bonsai_edge
 from bonsai_edge.backend import Availability, Backend
@@ -21,6 +20,7 @@ from bonsai_edge.memory import plan
 from bonsai_edge.plugin_manager import plugin_manager
 from bonsai_edge.reference import ReferenceBackend
 from bonsai_edge.runtime import load, resolve_model_path
+from gguf_files import write_random_model
 
 
 class FakeBackend(ReferenceBackend):

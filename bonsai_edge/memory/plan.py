@@ -13,7 +13,7 @@ from bonsai_edge.model_spec import ModelSpec
 DEFAULT_CONTEXT = 4096
 _LEAST_CONTEXT = 512
 _MIB = 1 << 20
-_RUNTIME_BYTES = 256 * _MIB  # interpreter, compiler and tokenizer; measured, see docs/benchmarks.md
+_RUNTIME_BYTES = 256 * _MIB  # what interpreter, compiler and tokenizer keep for themselves: docs/benchmarks.md
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 from gguf import GGUFWriter
-from random_bonsai import SPECS, VOCAB_SIZE, write_random_bonsai
 
 from bonsai_edge.formats.checkpoint import open_checkpoint
 from bonsai_edge.formats.ggml_types import GGMLType
 from bonsai_edge.formats.qwen3 import tensor_shapes
+from random_bonsai import SPECS, VOCAB_SIZE, write_random_bonsai
 
 
 def num_bytes(num_rows, num_columns):

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from gguf_files import write_random_model
 
 from bonsai_edge.errors import ContextOverflowError
 from bonsai_edge.generation import (
@@ -18,6 +17,7 @@ from bonsai_edge.generation import (
     Timings,
     Usage,
 )
+from gguf_files import write_random_model
 
 
 class FakeModel:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from gguf_files import CHATML_TEMPLATE, small_vocabulary, write_random_model
 
 from bonsai_edge.cli import main
+from gguf_files import CHATML_TEMPLATE, small_vocabulary, write_random_model
 
 
 def inspect(cli: CliRunner, *arguments: str | Path) -> str:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from fake_runner import CountingRunner
 
 from bonsai_edge.engine.engine import Engine
 from bonsai_edge.errors import KVCacheFullError
+from fake_runner import CountingRunner
 
 
 @pytest.fixture

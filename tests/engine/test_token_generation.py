@@ -1,12 +1,12 @@
 from contextlib import closing
 
 import pytest
-from fake_runner import CountingRunner
 
 from bonsai_edge.engine.engine import Engine
 from bonsai_edge.engine.sampling import Sampler, SamplingDefaults
 from bonsai_edge.engine.token_generation import TokenGeneration
 from bonsai_edge.generation import GenerationOptions
+from fake_runner import CountingRunner
 
 PROMPT = [1, 2, 3]
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gguf_bytes import STRING, U32, GGUFBytes, key
-from gguf_files import write_random_model
 
 from bonsai_edge.errors import MalformedModelError, UnsupportedModelError
 from bonsai_edge.formats.checkpoint import open_checkpoint
 from bonsai_edge.formats.qwen3 import tensor_shapes
+from gguf_bytes import STRING, U32, GGUFBytes, key
+from gguf_files import write_random_model
 
 
 @pytest.fixture

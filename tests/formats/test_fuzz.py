@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf_files import write_random_model
 
 from bonsai_edge.errors import BonsaiError
 from bonsai_edge.formats.checkpoint import open_checkpoint
 from bonsai_edge.generation import Message
 from bonsai_edge.text.chat_template import ChatTemplate
 from bonsai_edge.text.tokenizer import Tokenizer
+from gguf_files import write_random_model
 
 NUM_DAMAGES = 400
 

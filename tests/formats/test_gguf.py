@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from bonsai_edge.formats.ggml_types import GGMLType
+from bonsai_edge.formats.gguf import GGUFFile
 from gguf_bytes import (
     ARRAY,
     BOOL,
@@ -28,9 +31,6 @@ from gguf_bytes import (
     text,
 )
 from gguf_files import WeightType, write_random_model
-
-from bonsai_edge.formats.ggml_types import GGMLType
-from bonsai_edge.formats.gguf import GGUFFile
 
 
 @pytest.fixture

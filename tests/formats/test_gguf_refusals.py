@@ -7,11 +7,11 @@ import struct
 from pathlib import Path
 
 import pytest
-from gguf_bytes import ARRAY, BOOL, I8, STRING, U8, U32, U64, GGUFBytes, array, key, tensor, text
-from gguf_files import write_random_model
 
 from bonsai_edge.errors import BonsaiError, MalformedModelError, ModelNotFoundError, UnsupportedModelError
 from bonsai_edge.formats.gguf import GGUFFile
+from gguf_bytes import ARRAY, BOOL, I8, STRING, U8, U32, U64, GGUFBytes, array, key, tensor, text
+from gguf_files import write_random_model
 
 F32, Q1_0 = 0, 41
 ONE = tensor("a", (1,), F32, 0)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf_files import small_vocabulary, write_random_model
 
 from bonsai_edge.errors import MalformedModelError, UnsupportedModelError
 from bonsai_edge.formats.gguf import GGUFFile, MetadataValue
 from bonsai_edge.formats.qwen3 import read_spec, tensor_shapes
 from bonsai_edge.formats.tensor import QuantizedTensor
 from bonsai_edge.model_spec import ModelSpec, YarnScaling
+from gguf_files import small_vocabulary, write_random_model
 
 
 class EditedFile(GGUFFile):

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+
 from load_memory import measure_in_fresh_processes
 from random_bonsai import cached_random_bonsai
 

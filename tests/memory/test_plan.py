@@ -2,13 +2,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from random_bonsai import SPECS
 
 from bonsai_edge.backend import KV_PAGE_TOKENS
 from bonsai_edge.device import DeviceProfile
 from bonsai_edge.errors import InsufficientMemoryError, InvalidRequestError
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.memory.plan import plan_memory
+from random_bonsai import SPECS
 
 GIB = 1 << 30
 WEIGHT_BYTES = 1_158_654_496  # Bonsai-8B-Q1_0.gguf

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
 from llama_cpp_source import fetch_llama_cpp_source
 from random_bonsai import cached_random_bonsai, write_random_bonsai
 

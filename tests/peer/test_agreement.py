@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from agreement import compare_logits
-from f32_gguf import write_dequantized
-from llama_cpp_peer import LlamaCpp
 
 import bonsai_edge
+from agreement import compare_logits
 from bonsai_edge.runtime import resolve_model_path
+from f32_gguf import write_dequantized
+from llama_cpp_peer import LlamaCpp
 
 NUM_TOKENS = 512
 MOST_KL_IN_FLOAT32 = 1e-5  # llama.cpp keeps keys and values in float16

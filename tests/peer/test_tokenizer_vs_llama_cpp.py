@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chat_templates import THINKING_TEMPLATE
 
 from bonsai_edge.formats.gguf import GGUFFile
 from bonsai_edge.generation import Message
@@ -16,6 +15,7 @@ from bonsai_edge.text.chat import encode_chat
 from bonsai_edge.text.chat_template import ChatTemplate
 from bonsai_edge.text.detokenizer import Detokenizer
 from bonsai_edge.text.tokenizer import Tokenizer
+from chat_templates import THINKING_TEMPLATE
 
 llama_cpp = pytest.importorskip("llama_cpp", reason="the peer tests need the extra `peer`")
 

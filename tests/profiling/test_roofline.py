@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import pytest
-from gguf_files import write_random_model
 
 from bonsai_edge.formats.checkpoint import Checkpoint, open_checkpoint
 from bonsai_edge.profiling.roofline import bandwidth_share, weight_bytes_per_token
+from gguf_files import write_random_model
 
 
 def open_model(path: Path, *, tied: bool) -> tuple[Checkpoint, int]:

@@ -1,12 +1,12 @@
 from pathlib import Path
 
 import pytest
-from fake_runner import CountingRunner
-from gguf_files import write_random_model
 
 from bonsai_edge.engine.engine import Engine
 from bonsai_edge.formats.checkpoint import open_checkpoint
 from bonsai_edge.profiling.throughput import decode_speeds, prefill_speeds
+from fake_runner import CountingRunner
+from gguf_files import write_random_model
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf_files import CHATML_TEMPLATE, Vocabulary, small_vocabulary
 
 from bonsai_edge.formats.gguf import MetadataValue
 from bonsai_edge.text.tokenizer import Tokenizer
+from gguf_files import CHATML_TEMPLATE, Vocabulary, small_vocabulary
 
 MODEL_PATH = Path("model.gguf")
 

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chat_templates import THINKING_TEMPLATE
-from gguf_files import CHATML_TEMPLATE, CONTROL, Vocabulary
 
 from bonsai_edge.errors import InvalidRequestError
 from bonsai_edge.formats.gguf import MetadataValue
@@ -13,6 +11,8 @@ from bonsai_edge.generation import Message
 from bonsai_edge.text.chat import encode_chat
 from bonsai_edge.text.chat_template import ChatTemplate
 from bonsai_edge.text.tokenizer import Tokenizer
+from chat_templates import THINKING_TEMPLATE
+from gguf_files import CHATML_TEMPLATE, CONTROL, Vocabulary
 
 CHATML = ChatTemplate(CHATML_TEMPLATE)
 THINKING = ChatTemplate(THINKING_TEMPLATE)

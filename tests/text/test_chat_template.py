@@ -5,13 +5,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from chat_templates import THINKING_TEMPLATE
-from gguf_files import CHATML_TEMPLATE, Vocabulary
 
 from bonsai_edge.errors import InvalidRequestError, MalformedModelError, UnsupportedModelError
 from bonsai_edge.formats.gguf import MetadataValue
 from bonsai_edge.generation import Message
 from bonsai_edge.text.chat_template import ChatTemplate
+from chat_templates import THINKING_TEMPLATE
+from gguf_files import CHATML_TEMPLATE, Vocabulary
 
 PATH = Path("model.gguf")
 HELLO = [Message("user", "hello")]

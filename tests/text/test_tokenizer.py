@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf_files import Vocabulary
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bonsai_edge.errors import InvalidRequestError
 from bonsai_edge.formats.gguf import MetadataValue
 from bonsai_edge.text.tokenizer import MAX_TEXT_BYTES, Tokenizer
+from gguf_files import Vocabulary
 
 PATH = Path("model.gguf")
 READ_ONLY_FIXTURES = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gguf_files import CONTROL, NORMAL, USER_DEFINED, Vocabulary
 
 from bonsai_edge.errors import MalformedModelError, UnsupportedModelError
 from bonsai_edge.formats.gguf import MetadataValue
 from bonsai_edge.text.vocabulary import read_vocabulary
+from gguf_files import CONTROL, NORMAL, USER_DEFINED, Vocabulary
 
 PATH = Path("model.gguf")
 Metadata = dict[str, MetadataValue]

@@ -3,9 +3,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-import kernel_checks
 import pytest
 
+import kernel_checks
 from bonsai_edge_cpu.isa.selection import BEST_FIRST, OVERRIDE_VARIABLE, cpu_features, selected_isa
 
 

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf_files import write_random_model
 
 from bonsai_edge.backend import Batch
 from bonsai_edge.engine.engine import Engine
@@ -11,6 +10,7 @@ from bonsai_edge.formats.checkpoint import open_checkpoint
 from bonsai_edge.memory.plan import MemoryPlan
 from bonsai_edge.reference import ReferenceBackend
 from bonsai_edge_cpu.plugin import CpuBackend
+from gguf_files import write_random_model
 
 PLAN = MemoryPlan(context=256, weight_bytes=0, kv_cache_bytes=0, runtime_bytes=0)
 TOKEN_IDS = np.random.default_rng(0).integers(0, 250, 150).tolist()
