@@ -22,7 +22,7 @@ def test_prefill_runs_the_whole_prompt_once_more_than_it_counts(runner: Counting
     speeds = list(prefill_speeds(engine, 20, repetitions=3))
     assert len(speeds) == 3
     assert min(speeds) > 0
-    assert [len(batch.token_ids) for batch in runner.batches] == [16, 4] * 4
+    assert sum(len(batch.token_ids) for batch in runner.batches) == 20 * 4
     assert engine.pool.num_free == runner.num_pages
 
 
