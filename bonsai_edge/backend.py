@@ -85,9 +85,9 @@ class Backend(ABC):
         """Say whether this backend can run on this machine, and why not; must not raise."""
 
     @abstractmethod
-    def load(self, checkpoint: Checkpoint, plan: MemoryPlan, threads: int | None = None) -> ModelRunner:
+    def load(self, checkpoint: Checkpoint, plan: MemoryPlan, threads: int = 1) -> ModelRunner:
         """Make a runner that reads the checkpoint's weights in place and has `plan.num_pages` KV pages.
 
-        `threads` None lets the backend choose. Raises UnsupportedModelError when the model has a part that the
-        backend cannot run.
+        `threads` are how many processor threads it may compute with. Raises UnsupportedModelError when the model has a
+        part that the backend cannot run.
         """

@@ -12,8 +12,9 @@ import msgspec
 from bonsai_edge.errors import InvalidRequestError
 
 DEFAULT_MAX_TOKENS = 512
+MOST_LOGIT_BIAS = 1e6
 
-FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "error"]
+FinishReason: TypeAlias = Literal["stop", "length", "cancelled"]
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,7 +27,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits and sampling of one generation; None means the model's own default.
 
-    Samplers run in llama.cpp's order: penalties, logit bias, top-k, top-p, min-p, temperature.
+    Samplers run in llama.cpp's order: logit bias, penalties, top-k, top-p, min-p, temperature.
     """
 
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = DEFAULT_MAX_TOKENS
@@ -42,7 +43,7 @@ class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     frequency_penalty: Annotated[float, msgspec.Meta(ge=-10.0, le=10.0)] = 0.0
     penalty_window: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] = 64
     """How many of the last tokens, prompt included, the three penalties look at."""
-    logit_bias: dict[Annotated[int, msgspec.Meta(ge=0)], float] = {}
+    logit_bias: dict[Annotated[int, msgspec.Meta(ge=0)], Annotated[float, msgspec.Meta(le=MOST_LOGIT_BIAS)]] = {}
     """Token id to a value added to its logit; -inf forbids the token."""
     seed: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] | None = None
     """None draws a fresh seed, which the result reports."""

@@ -40,21 +40,28 @@ Prompt: TypeAlias = str | Sequence[Message | Mapping[str, str]]
 class Model:
     """Made by `bonsai_edge.load`; a context manager.
 
-    Generations may be interleaved and started from several threads: steps run one at a time, and each generation
-    holds its own pages of the KV cache while it lives.
+    Generations may be interleaved and started from several threads: steps run one at a time. From its first event to
+    its end a generation holds room for its prompt and `max_tokens` in the KV cache; those that run side by side must
+    fit into the context together, or KVCacheFullError is raised.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, plan: MemoryPlan, runner: ModelRunner, *, name: str, backend_name: str
+        self,
+        checkpoint: Checkpoint,
+        plan: MemoryPlan,
+        load_runner: Callable[[], ModelRunner],
+        *,
+        name: str,
+        backend_name: str,
     ) -> None:
         self.name = name
         self.backend_name = backend_name
         self.spec = checkpoint.spec
         self.plan = plan
-        self.engine = Engine(runner)
         self.tokenizer = Tokenizer.from_metadata(checkpoint.metadata, self.spec.vocab_size, checkpoint.path)
         self.chat_template = ChatTemplate.from_metadata(checkpoint.metadata, checkpoint.path)
-        self.sampling_defaults = SamplingDefaults.from_metadata(checkpoint.metadata)
+        self.sampling_defaults = SamplingDefaults.from_metadata(checkpoint.metadata, checkpoint.path)
+        self.engine = Engine(load_runner())  # last, when nothing of the file can be refused any more
         self.load_s = 0.0
 
     def __enter__(self) -> Model:
@@ -66,8 +73,8 @@ class Model:
         self.close()
 
     def close(self) -> None:
-        """Release the backend's threads and memory; the model must not be used afterwards."""
-        self.engine.runner.close()
+        """Release the backend's threads and memory; what is asked of the model afterwards is refused."""
+        self.engine.close()
 
     @property
     def context(self) -> int:
@@ -209,7 +216,7 @@ class Model:
                 load_s=self.load_s,
                 prefill_s=generation.prefill_s,
                 decode_s=generation.decode_s,
-                prefill_tokens_per_s=_speed(num_prompt_tokens, generation.prefill_s),
+                prefill_tokens_per_s=_speed(generation.num_prefilled, generation.prefill_s),
                 decode_tokens_per_s=_speed(generation.num_decode_steps, generation.decode_s),
             ),
             backend=self.backend_name,

@@ -90,7 +90,8 @@ def select_backend(name: str) -> Backend:
     if chosen is None:
         reasons = " ".join(f"{status.name}: {status.availability.reason}" for status in statuses.values())
         raise BackendUnavailableError(
-            f"No backend can be chosen by itself here. {reasons}", "Install one, or name one with --backend."
+            f"No backend can be chosen by itself here. {reasons}",
+            "Mend what a reason names, or choose the slow --backend reference.",
         )
     if chosen not in statuses:
         raise UnknownBackendError(

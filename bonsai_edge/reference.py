@@ -29,7 +29,7 @@ class ReferenceBackend(Backend):
         """Report that it always runs, and that `auto` leaves it alone."""
         return Availability(True, "NumPy is always there; never chosen by 'auto'.", score=0)
 
-    def load(self, checkpoint: Checkpoint, plan: MemoryPlan, threads: int | None = None) -> ModelRunner:
+    def load(self, checkpoint: Checkpoint, plan: MemoryPlan, threads: int = 1) -> ModelRunner:
         """Make a runner; `threads` is left to NumPy's BLAS."""
         return ReferenceRunner(checkpoint, plan.num_pages)
 

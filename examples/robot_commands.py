@@ -17,8 +17,8 @@ from bonsai_edge import BonsaiError, Client, GenerationResult, TextChunk
 
 COMMANDS = (
     "pick up the red cube and bring it to the charging dock",
-    "drive forward two meters and then turn left",
-    "go to the kitchen",
+    "turn left 90 degrees, then drive forward two meters",
+    "go to the kitchen and open the fridge",
 )
 
 

@@ -1,7 +1,8 @@
 """Compiles kernels with Numba and keeps the machine code on disk.
 
 Numba notices a change of the file that holds a function, but not of the functions and instruction emitters it is made
-of. So the cache folder is named by a hash of every source file of this package, and of the instruction set.
+of. So the cache folder is named by a hash of every source file of this package, of those of core whose constants become
+part of the code, and by the instruction set.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import llvmlite
 import numba
 from numba import config, njit
+from numba.core.caching import FunctionCache
 from platformdirs import user_cache_dir
 
+from bonsai_edge import backend
+from bonsai_edge.formats import ggml_types
 from bonsai_edge_cpu.isa.selection import selected_isa
 
 logger = logging.getLogger(__name__)
@@ -35,10 +40,39 @@ def compiled(function: Kernel) -> Kernel:
     previous = config.CACHE_DIR
     config.CACHE_DIR = str(folder) if folder else ""
     try:
-        kernel: Kernel = njit(nogil=True, cache=folder is not None, error_model="numpy")(function)
+        kernel: Any = njit(nogil=True, error_model="numpy")(function)
+        if folder is not None:
+            kernel._cache = _ForgivingCache(function)
+        return cast(Kernel, kernel)
     finally:
         config.CACHE_DIR = previous
-    return kernel
+
+
+class _ForgivingCache(FunctionCache):  # type: ignore[misc]
+    """Numba's cache of one function; what a power cut or a full disk left there is compiled anew, not fatal."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:
+            logger.warning(
+                "A compiled kernel in %s cannot be read and is compiled again.", self.cache_path, exc_info=True
+            )
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            self._save_over_damage(sig, data)
+        except Exception:
+            logger.warning("A compiled kernel cannot be kept in %s.", self.cache_path, exc_info=True)
+
+    def _save_over_damage(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except Exception:
+            logger.info("The index of %s is written anew.", self.cache_path, exc_info=True)
+            self.flush()
+            super().save_overload(sig, data)
 
 
 @cache
@@ -58,9 +92,9 @@ def cache_folder() -> Path | None:
 
 
 def _source_hash() -> str:
-    digest = hashlib.sha256(numba.__version__.encode())
-    package = Path(__file__).parent
-    for source in sorted(package.rglob("*.py")):
-        digest.update(str(source.relative_to(package)).encode())
+    digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
+    core_constants = [Path(str(module.__file__)) for module in (backend, ggml_types)]
+    for source in [*sorted(Path(__file__).parent.rglob("*.py")), *core_constants]:
+        digest.update(source.name.encode())
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from importlib.util import find_spec
 
@@ -40,11 +39,11 @@ class CpuBackend(Backend):
             return Availability(False, f"The {isa_name} kernels fail their smoke test: {failure}")
         return Availability(True, f"{isa_name} kernels pass their smoke test.", _SCORE, {"isa": isa_name})
 
-    def load(self, checkpoint: Checkpoint, plan: MemoryPlan, threads: int | None = None) -> ModelRunner:
-        """Make a runner with `threads` threads, one for every usable core if None."""
+    def load(self, checkpoint: Checkpoint, plan: MemoryPlan, threads: int = 1) -> ModelRunner:
+        """Make a runner with `threads` threads."""
         from bonsai_edge_cpu.runner import CpuRunner
 
-        return CpuRunner(checkpoint, plan.num_pages, threads or os.cpu_count() or 1)
+        return CpuRunner(checkpoint, plan.num_pages, threads)
 
 
 @hookimpl

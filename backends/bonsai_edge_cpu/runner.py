@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +11,7 @@ from bonsai_edge.rope import Rope
 from bonsai_edge_cpu.barrier import new_barrier
 from bonsai_edge_cpu.step import run_step
 from bonsai_edge_cpu.tables import StepInput, make_dimensions, make_kv_cache, make_weights, make_workspace
+from bonsai_edge_cpu.threads import ThreadTeam
 
 _MAX_BATCH_ROWS = 64
 
@@ -36,7 +35,7 @@ class CpuRunner(ModelRunner):
         self._kv_cache = make_kv_cache(self.spec, num_pages)
         context = num_pages * KV_PAGE_TOKENS
         self._work = make_workspace(self.spec, _MAX_BATCH_ROWS, num_threads, context, new_barrier())
-        self._pool = ThreadPoolExecutor(num_threads, "bonsai-cpu")
+        self._team = ThreadTeam(num_threads)
         self._compile()
 
     def forward(self, batch: Batch) -> npt.NDArray[np.float32]:
@@ -46,15 +45,13 @@ class CpuRunner(ModelRunner):
             batch.token_ids, batch.positions, batch.sequence_ids, batch.page_tables, batch.logit_rows, cos, sin
         )
         arguments = (self._dimensions, self._weights, self._kv_cache, inputs, self._work, self.num_threads)
-        helpers = [self._pool.submit(run_step, *arguments, thread) for thread in range(1, self.num_threads)]
-        run_step(*arguments, 0)
-        for helper in helpers:
-            helper.result()
+        self._team.run(lambda thread: run_step(*arguments, thread))
         return self._work.logits[: len(batch.logit_rows)]
 
     def close(self) -> None:
-        """End the threads."""
-        self._pool.shutdown()
+        """End the threads and let go of the memory."""
+        self._team.close()
+        del self._kv_cache, self._work, self._weights, self._checkpoint
 
     def _compile(self) -> None:
         """Compile, or load from the cache, while loading, so that the first request does not wait."""

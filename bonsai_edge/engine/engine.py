@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from bonsai_edge.backend import Batch, ModelRunner
 from bonsai_edge.engine.kv_pages import PagePool
+from bonsai_edge.errors import InvalidRequestError
 
-_FIRST_CHUNK_ROWS = 8
+_LEAST_CHUNK_ROWS = 8  # fewer would read all the weights for next to nothing
 _LONGEST_CHUNK_S = 0.1  # a cancellation waits for the chunk of a prefill that is under way
 
 
@@ -23,8 +24,9 @@ class Engine:
     def __init__(self, runner: ModelRunner) -> None:
         self.runner = runner
         self.pool = PagePool(runner.num_pages)
-        self.chunk_rows = min(_FIRST_CHUNK_ROWS, runner.max_batch_rows)
+        self.chunk_rows = min(_LEAST_CHUNK_ROWS, runner.max_batch_rows)
         self._lock = threading.Lock()
+        self._is_closed = False
 
     def sequence(self, num_tokens: int) -> TokenSequence:
         """Open a sequence with room for `num_tokens` tokens; raises KVCacheFullError."""
@@ -33,21 +35,42 @@ class Engine:
         return TokenSequence(self, pages)
 
     def forward(self, batch: Batch) -> npt.NDArray[np.float32]:
-        """Run one step and return a copy of its logits, float32 (num_logits, vocab_size)."""
+        """Run one step and return a copy of its logits, float32 (num_logits, vocab_size).
+
+        Raises InvalidRequestError after `close`.
+        """
         with self._lock:
-            return self.runner.forward(batch).copy()
+            if self._is_closed:
+                raise InvalidRequestError("The model is closed.", "Load it again.")
+            started = time.perf_counter()
+            logits = self.runner.forward(batch).copy()
+            self.adapt_chunk(len(batch.token_ids), time.perf_counter() - started)
+            return logits
 
     def adapt_chunk(self, num_rows: int, elapsed_s: float) -> None:
-        """Learn from a chunk of a prefill how many rows the next may have to stay under a tenth of a second."""
-        if elapsed_s > _LONGEST_CHUNK_S:
-            self.chunk_rows = max(1, num_rows // 2)
+        """Learn from a step of several rows how many the next chunk of a prefill may have.
+
+        It should take a tenth of a second, but has at least eight rows where they take longer.
+        """
+        if num_rows > 1 and elapsed_s > _LONGEST_CHUNK_S:
+            self.chunk_rows = min(max(_LEAST_CHUNK_ROWS, num_rows // 2), self.runner.max_batch_rows)
         elif elapsed_s < _LONGEST_CHUNK_S / 2:
             self.chunk_rows = max(self.chunk_rows, min(2 * num_rows, self.runner.max_batch_rows))
 
     def release(self, pages: list[int]) -> None:
-        """Take pages back from a sequence."""
+        """Take pages back from a sequence.
+
+        Without the lock, because a forgotten sequence may be closed by the garbage collector while this thread holds
+        it; giving back is one atomic operation.
+        """
+        self.pool.release(pages)
+
+    def close(self) -> None:
+        """Wait for the step that is under way, then close the runner."""
         with self._lock:
-            self.pool.release(pages)
+            if not self._is_closed:
+                self._is_closed = True
+                self.runner.close()
 
 
 class TokenSequence:
@@ -80,9 +103,7 @@ class TokenSequence:
                 return None
             rows = token_ids[start : start + self._engine.chunk_rows]
             start += len(rows)
-            started_at = time.perf_counter()
             logits = self._step(rows, [len(rows) - 1] if start == len(token_ids) else [])
-            self._engine.adapt_chunk(len(rows), time.perf_counter() - started_at)
             if start == len(token_ids):
                 return logits[0]
 
@@ -93,8 +114,11 @@ class TokenSequence:
     def logits(self, token_ids: Sequence[int]) -> npt.NDArray[np.float32]:
         """Append tokens and return the logits after each, float32 (len(token_ids), vocab_size)."""
         chunk = self._engine.runner.max_batch_rows
-        parts = [token_ids[start : start + chunk] for start in range(0, len(token_ids), chunk)]
-        return np.concatenate([self._step(part, range(len(part))) for part in parts])
+        logits = np.empty((len(token_ids), self._engine.runner.spec.vocab_size), np.float32)
+        for start in range(0, len(token_ids), chunk):
+            rows = token_ids[start : start + chunk]
+            logits[start : start + chunk] = self._step(rows, range(len(rows)))
+        return logits
 
     def _step(self, token_ids: Sequence[int], logit_rows: Sequence[int]) -> npt.NDArray[np.float32]:
         num_rows = len(token_ids)

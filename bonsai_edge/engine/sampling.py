@@ -6,14 +6,25 @@ import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bonsai_edge.errors import InvalidRequestError
-from bonsai_edge.generation import GenerationOptions
+from bonsai_edge.errors import InvalidRequestError, MalformedModelError
+from bonsai_edge.generation import MOST_LOGIT_BIAS, GenerationOptions
 
 Logits = npt.NDArray[np.float32]
+
+
+_METADATA_KEYS = {
+    "temperature": "general.sampling.temp",
+    "top_k": "general.sampling.top_k",
+    "top_p": "general.sampling.top_p",
+    "min_p": "general.sampling.min_p",
+    "repetition_penalty": "general.sampling.penalty_repeat",
+}
 
 
 @dataclass(frozen=True)
@@ -27,20 +38,22 @@ class SamplingDefaults:
     repetition_penalty: float = 1.0
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping[str, object]) -> SamplingDefaults:
-        """Read the `general.sampling.*` keys of a GGUF file that are present and numbers."""
+    def from_metadata(cls, metadata: Mapping[str, object], path: Path) -> SamplingDefaults:
+        """Read the `general.sampling.*` keys of a GGUF file that are present.
 
-        def number(key: str, default: float) -> float:
-            value = metadata.get(f"general.sampling.{key}")
-            return value if isinstance(value, (int, float)) else default
-
-        return cls(
-            temperature=number("temp", cls.temperature),
-            top_k=int(number("top_k", cls.top_k)),
-            top_p=number("top_p", cls.top_p),
-            min_p=number("min_p", cls.min_p),
-            repetition_penalty=number("penalty_repeat", cls.repetition_penalty),
-        )
+        Raises MalformedModelError for a value that a request could not ask for either.
+        """
+        found = {}
+        for field, key in _METADATA_KEYS.items():
+            if key not in metadata:
+                continue
+            try:
+                found[field] = getattr(msgspec.convert({field: metadata[key]}, GenerationOptions), field)
+            except msgspec.ValidationError as exc:
+                raise MalformedModelError(
+                    f"Key {key!r} of {path} is {metadata[key]!r}: {exc}.", "Convert the model again, or remove the key."
+                ) from exc
+        return cls(**found)
 
 
 class Sampler:
@@ -65,10 +78,18 @@ class Sampler:
         _check_logit_bias(options.logit_bias, vocab_size)
 
     def sample(self, logits: Logits) -> int:
-        """Choose a token from float32 (vocab_size,) logits, which are overwritten, and remember it."""
-        self._penalize(logits)
+        """Choose a token from float32 (vocab_size,) logits, which are overwritten, and remember it.
+
+        Raises MalformedModelError for logits that are not finite, which only a damaged file gives.
+        """
+        if not np.isfinite(logits.max()):
+            raise MalformedModelError(
+                "The model computed logits that are not numbers.",
+                "Download the file again and compare its checksum; `--backend reference` tells whether it is the file.",
+            )
         for token_id, bias in self._options.logit_bias.items():
             logits[token_id] += np.float32(bias)
+        self._penalize(logits)
         token_id = int(np.argmax(logits)) if self._temperature == 0 else self._draw(logits)
         self._history.append(token_id)
         return token_id
@@ -118,9 +139,10 @@ def _check_logit_bias(logit_bias: Mapping[int, float], vocab_size: int) -> None:
                 f"logit_bias names token {token_id}; the vocabulary has {vocab_size} tokens.",
                 f"Use token ids from 0 to {vocab_size - 1}.",
             )
-        if not bias < math.inf:  # NaN compares false
+        if not (bias == -math.inf or -MOST_LOGIT_BIAS <= bias <= MOST_LOGIT_BIAS):  # NaN compares false
             raise InvalidRequestError(
-                f"logit_bias of token {token_id} is {bias}; supported are finite numbers and -inf.",
+                f"logit_bias of token {token_id} is {bias}; supported are {-MOST_LOGIT_BIAS:g} to "
+                f"{MOST_LOGIT_BIAS:g} and -inf.",
                 "Use -inf to forbid a token.",
             )
     if list(logit_bias.values()).count(-math.inf) == vocab_size:
@@ -128,7 +150,8 @@ def _check_logit_bias(logit_bias: Mapping[int, float], vocab_size: int) -> None:
 
 
 def _softmax(logits: npt.NDArray[np.float64], temperature: float = 1.0) -> npt.NDArray[np.float64]:
-    weights = np.exp((logits - logits[0]) / temperature)
+    with np.errstate(over="ignore"):  # a tiny temperature may make -inf, whose exponential is the right 0
+        weights = np.exp((logits - logits[0]) / temperature)
     return weights / weights.sum()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
 
 from bonsai_edge.engine.engine import Engine
 from bonsai_edge.engine.sampling import Sampler
@@ -30,6 +32,7 @@ class TokenGeneration:
         self.finish_reason: FinishReason = "length"
         self.prefill_s = 0.0
         self.decode_s = 0.0
+        self.num_prefilled = 0
         self.num_decode_steps = 0
         self._engine = engine
         self._prompt_ids = prompt_ids
@@ -39,14 +42,13 @@ class TokenGeneration:
         self._cancelled = cancelled
 
     def __iter__(self) -> Generator[int]:
-        started = time.perf_counter()
         with self._engine.sequence(len(self._prompt_ids) + self._max_tokens) as sequence:
-            logits = sequence.prefill(self._prompt_ids, self._cancelled)
-            first_logits_at = time.perf_counter()
-            self.prefill_s = first_logits_at - started
+            with self._adding_to("prefill_s"):
+                logits = sequence.prefill(self._prompt_ids, self._cancelled)
+            self.num_prefilled = sequence.length
             while logits is not None:
-                token_id = self._sampler.sample(logits)
-                self.decode_s = time.perf_counter() - first_logits_at
+                with self._adding_to("decode_s"):
+                    token_id = self._sampler.sample(logits)
                 if token_id in self._stop_ids:
                     self.finish_reason = "stop"
                     return
@@ -56,6 +58,16 @@ class TokenGeneration:
                     return
                 if self._cancelled():
                     break
-                logits = sequence.decode(token_id)
+                with self._adding_to("decode_s"):
+                    logits = sequence.decode(token_id)
                 self.num_decode_steps += 1
             self.finish_reason = "cancelled"
+
+    @contextmanager
+    def _adding_to(self, counter: Literal["prefill_s", "decode_s"]) -> Iterator[None]:
+        """Time what is inside; the consumer's own time between two tokens is not counted."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, counter, getattr(self, counter) + time.perf_counter() - started)

@@ -62,3 +62,15 @@ def dequantize(packed: npt.NDArray[np.uint8], ggml_type: GGMLType) -> npt.NDArra
         bits = np.unpackbits(blocks[:, :, 2:], axis=2, bitorder="little")
         values = bits.astype(np.float32) * 2 - 1
     return (values * scales).reshape(num_rows, -1)
+
+
+def pack_q1_0(positive: npt.NDArray[np.bool_], scales: npt.NDArray[np.float16]) -> npt.NDArray[np.uint8]:
+    """Pack signs, bool (num_rows, num_columns), and scales, (num_rows, num_columns / 128): the inverse of `dequantize`.
+
+    Returns uint8 (num_rows, row_bytes).
+    """
+    num_rows, num_blocks = scales.shape
+    blocks = np.empty((num_rows, num_blocks, GGMLType.Q1_0.block_bytes), np.uint8)
+    blocks[:, :, :2] = scales.astype("<f2", copy=False)[:, :, None].view(np.uint8)
+    blocks[:, :, 2:] = np.packbits(positive.reshape(num_rows, num_blocks, -1), axis=2, bitorder="little")
+    return blocks.reshape(num_rows, -1)

@@ -77,7 +77,7 @@ def read_spec(file: GGUFFile) -> ModelSpec:
         vocab_size=_embedding_rows(file),
         context_length=integer("context_length", 1 << 24),
         rms_norm_eps=require_float(metadata, _PREFIX + "attention.layer_norm_rms_epsilon", path, 0.0, 1.0),
-        rope_base=require_float(metadata, _PREFIX + "rope.freq_base", path, 1.0, 1e12),
+        rope_base=require_float(metadata, _PREFIX + "rope.freq_base", path, 2.0, 1e12),
         yarn=_read_yarn(path, metadata),
         tied_embeddings="output.weight" not in file.tensors,
     )

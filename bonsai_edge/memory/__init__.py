@@ -1,1 +1,1 @@
-"""Memory is promised before a model is loaded, and the promise is kept while it runs."""
+"""Memory is planned before a model is loaded."""

@@ -21,7 +21,7 @@ class MemoryPlan:
     """Bytes by purpose.
 
     The weights are file-backed: the kernel may evict and re-read them, but decoding wants them all.
-    `context` is in tokens, a multiple of the page size; `num_pages` pages hold exactly that many.
+    `context` is in tokens; the last of the `num_pages` pages may have room for more than it allows.
     """
 
     context: int
@@ -32,7 +32,7 @@ class MemoryPlan:
     @property
     def num_pages(self) -> int:
         """KV pages in the pool."""
-        return self.context // KV_PAGE_TOKENS
+        return -(-self.context // KV_PAGE_TOKENS)
 
     @property
     def total_bytes(self) -> int:
@@ -61,11 +61,11 @@ def plan_memory(checkpoint: Checkpoint, device: DeviceProfile, context: int | No
 
 
 def _plan(checkpoint: Checkpoint, context: int) -> MemoryPlan:
-    context += -context % KV_PAGE_TOKENS
+    num_pages = -(-context // KV_PAGE_TOKENS)
     return MemoryPlan(
         context=context,
         weight_bytes=checkpoint.num_bytes,
-        kv_cache_bytes=context * checkpoint.spec.kv_bytes_per_token(),
+        kv_cache_bytes=num_pages * KV_PAGE_TOKENS * checkpoint.spec.kv_bytes_per_token(),
         runtime_bytes=_RUNTIME_BYTES,
     )
 

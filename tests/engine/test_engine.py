@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bonsai_edge.engine.engine import Engine
-from bonsai_edge.errors import KVCacheFullError
+from bonsai_edge.errors import InvalidRequestError, KVCacheFullError
 from fake_runner import CountingRunner
 
 
@@ -35,8 +35,10 @@ def test_chunks_grow_while_they_are_quick_and_shrink_when_one_is_slow(engine):
     assert engine.chunk_rows == 16
     engine.adapt_chunk(16, elapsed_s=0.2)
     assert engine.chunk_rows == 8
-    engine.adapt_chunk(1, elapsed_s=5.0)
-    assert engine.chunk_rows == 1
+    engine.adapt_chunk(8, elapsed_s=5.0)  # on a slow board fewer rows would only read the weights more often
+    assert engine.chunk_rows == 8
+    engine.adapt_chunk(1, elapsed_s=5.0)  # decoding says nothing about chunks
+    assert engine.chunk_rows == 8
 
 
 def test_decode_continues_where_prefill_ended(engine, runner):
@@ -94,3 +96,25 @@ def test_pages_come_back_when_a_generation_fails(engine):
 def test_a_sequence_that_does_not_fit_is_refused(engine):
     with engine.sequence(200), pytest.raises(KVCacheFullError):
         engine.sequence(100)
+
+
+def test_a_sequence_that_the_garbage_collector_closes_during_a_step_blocks_nothing(engine, runner):
+    abandoned = engine.sequence(8)
+    step = runner.forward
+
+    def forward_and_collect(batch):
+        abandoned.__exit__(None, None, None)  # what closing a forgotten generator does, in the thread of the step
+        return step(batch)
+
+    runner.forward = forward_and_collect
+    with engine.sequence(8) as sequence:
+        assert sequence.prefill([1]).argmax() == 2
+    assert engine.pool.num_free == runner.num_pages
+
+
+def test_a_closed_engine_refuses_steps(engine):
+    with engine.sequence(8) as sequence:
+        engine.close()
+        engine.close()
+        with pytest.raises(InvalidRequestError, match=r"^The model is closed\. Load it again\.$"):
+            sequence.prefill([1])

@@ -1,10 +1,11 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bonsai_edge.engine.sampling import Sampler, SamplingDefaults
-from bonsai_edge.errors import InvalidRequestError
+from bonsai_edge.errors import InvalidRequestError, MalformedModelError
 from bonsai_edge.generation import GenerationOptions
 
 VOCAB_SIZE = 8
@@ -160,13 +161,25 @@ def test_a_bias_on_a_token_outside_the_vocabulary_is_refused():
     assert str(caught.value) == ("logit_bias names token 8; the vocabulary has 8 tokens. Use token ids from 0 to 7.")
 
 
-@pytest.mark.parametrize("bias", [math.nan, math.inf])
+@pytest.mark.parametrize("bias", [math.nan, math.inf, 1e300])
 def test_a_bias_that_is_no_number_to_compare_with_is_refused(bias):
-    with pytest.raises(InvalidRequestError) as caught:
+    with pytest.raises(InvalidRequestError, match=r"Expected `float` <= 1000000.0"):
         sampler(logit_bias={3: bias})
+
+
+def test_a_bias_too_low_to_compare_with_is_refused():
+    with pytest.raises(InvalidRequestError) as caught:
+        sampler(logit_bias={3: -1e300})
     assert str(caught.value) == (
-        f"logit_bias of token 3 is {bias}; supported are finite numbers and -inf. Use -inf to forbid a token."
+        "logit_bias of token 3 is -1e+300; supported are -1e+06 to 1e+06 and -inf. Use -inf to forbid a token."
     )
+
+
+def test_logits_that_are_not_numbers_are_refused_and_never_sampled():
+    logits = np.zeros(VOCAB_SIZE, np.float32)
+    logits[2] = np.nan
+    with pytest.raises(MalformedModelError, match="logits that are not numbers"):
+        sampler(temperature=0).sample(logits)
 
 
 def test_forbidding_every_token_is_refused():
@@ -183,7 +196,7 @@ def test_the_file_recommends_and_the_request_decides():
         "general.sampling.penalty_repeat": 1.1,
         "general.sampling.mirostat": 2,
     }
-    defaults = SamplingDefaults.from_metadata(metadata)
+    defaults = SamplingDefaults.from_metadata(metadata, Path("robot.gguf"))
     assert defaults == SamplingDefaults(0.5, 1, 0.85, 0.1, 1.1)
     assert_shares(drawn_shares([0.3, 0.7], defaults=defaults), [0, 1.0])
     assert_shares(
@@ -192,5 +205,10 @@ def test_the_file_recommends_and_the_request_decides():
     )
 
 
-def test_recommendations_that_are_no_numbers_are_left_out():
-    assert SamplingDefaults.from_metadata({"general.sampling.temp": "hot"}) == SamplingDefaults()
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("temp", "hot"), ("temp", -1.0), ("temp", math.nan), ("top_k", math.inf), ("min_p", 2.0), ("penalty_repeat", 0.0)],
+)
+def test_a_recommendation_that_no_request_could_ask_for_is_refused_by_name(key, value):
+    with pytest.raises(MalformedModelError, match=rf"Key 'general.sampling.{key}' of robot.gguf is {value!r}: "):
+        SamplingDefaults.from_metadata({f"general.sampling.{key}": value}, Path("robot.gguf"))

@@ -129,7 +129,7 @@ def test_counts_must_be_integers_in_range(file: EditedFile, key: str, most: int,
     ("key", "bounds"),
     [
         ("attention.layer_norm_rms_epsilon", "0 to 1"),
-        ("rope.freq_base", "1 to 1e+12"),
+        ("rope.freq_base", "2 to 1e+12"),
         ("rope.scaling.factor", "1 to 10000"),
         ("rope.scaling.attn_factor", "0.001 to 1000"),
     ],

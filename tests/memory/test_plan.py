@@ -47,9 +47,10 @@ def test_the_default_context_is_halved_until_it_fits(context, spare_pages):
     assert plan_memory(checkpoint(), device(available)).context == context
 
 
-def test_a_context_is_rounded_up_to_whole_pages():
+def test_a_context_is_kept_exactly_and_its_pages_are_whole():
     plan = plan_memory(checkpoint(), device(8 * GIB), context=1000)
-    assert plan.context == 1024
+    assert plan.context == 1000
+    assert plan.num_pages == 32
     assert plan.kv_cache_bytes == 1024 * KV_BYTES_PER_TOKEN
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import bonsai_edge
 from agreement import compare_logits
-from bonsai_edge.runtime import resolve_model_path
+from bonsai_edge.model_store import resolve_model_path
 from f32_gguf import write_dequantized
 from llama_cpp_peer import LlamaCpp
 

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from bonsai_edge.backend import Batch, ModelRunner
+from bonsai_edge.model_spec import ModelSpec
+
+_SPEC = ModelSpec(
+    name="counting",
+    architecture="qwen3",
+    num_layers=1,
+    hidden_size=128,
+    intermediate_size=128,
+    num_heads=2,
+    num_kv_heads=1,
+    head_dim=64,
+    vocab_size=0,
+    context_length=256,
+    rms_norm_eps=1e-6,
+    rope_base=1e4,
+    yarn=None,
+    tied_embeddings=True,
+)
 
 
 class CountingRunner(ModelRunner):
@@ -16,6 +36,7 @@ class CountingRunner(ModelRunner):
 
     def __init__(self, vocab_size: int = 100, num_pages: int = 8) -> None:
         self.vocab_size = vocab_size
+        self.spec = replace(_SPEC, vocab_size=vocab_size)
         self.num_pages = num_pages
         self.batches: list[Batch] = []
         self._logits = np.zeros((self.max_batch_rows, vocab_size), np.float32)

@@ -26,7 +26,7 @@ def selected_isa() -> PortableISA:
     features = cpu_features()
     supported = {isa.name: isa for isa in BEST_FIRST if isa.is_supported(features)}
     wanted = os.environ.get(OVERRIDE_VARIABLE)
-    if wanted is None:
+    if not wanted:
         return next(iter(supported.values()))()
     if wanted not in supported:
         raise BackendUnavailableError(

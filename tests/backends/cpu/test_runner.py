@@ -1,8 +1,12 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import interrupted_steps
 from bonsai_edge.backend import Batch
 from bonsai_edge.engine.engine import Engine
 from bonsai_edge.errors import UnsupportedModelError
@@ -93,3 +97,28 @@ def test_width_that_the_kernels_cannot_split_is_refused_by_name(tmp_path: Path) 
     path = write_random_model(tmp_path / "model.gguf", heads=16, kv_heads=2, head_dim=8)
     with pytest.raises(UnsupportedModelError, match=r"'qwen3.attention.key_length' of .* is 8; .* multiples of 16"):
         CpuBackend().load(open_checkpoint(path), PLAN, 1)
+
+
+def test_an_interrupt_while_the_threads_are_started_leaves_no_thread_waiting(model_path: Path) -> None:
+    """Ctrl-C raises KeyboardInterrupt anywhere in the main thread; the next step must still work."""
+    child = subprocess.run(
+        [sys.executable, interrupted_steps.__file__, str(model_path)], capture_output=True, text=True, timeout=120
+    )
+    assert child.stdout.splitlines()[-1:] == ["finished"], child.stderr
+
+
+def test_damaged_files_in_the_kernel_cache_are_compiled_anew(tmp_path: Path) -> None:
+    code = "from bonsai_edge_cpu.plugin import CpuBackend; print(CpuBackend().probe().available)"
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def probe() -> str:
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120).stdout.strip()
+
+    assert probe() == "True"
+    kept = list(tmp_path.rglob("*.nb[ic]"))
+    assert kept
+    for path in kept:  # what a power cut leaves
+        path.write_bytes(b"")
+    assert probe() == "True"
+    assert all(path.stat().st_size > 0 for path in tmp_path.rglob("*.nbi"))
