@@ -1,11 +1,13 @@
 """Every hook that a plugin may implement.
 
-A plugin is a module named in the entry-point group `bonsai_edge`. Its hooks return typed records and import nothing
-heavy: describing a backend must cost milliseconds even where it cannot run.
+A plugin is a module named in the entry-point group `bonsai_edge`, or `bonsai_edge.commands` for what it adds to the
+command line. Its hooks return typed records and import nothing heavy: describing a backend must cost milliseconds even
+where it cannot run.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pluggy
@@ -15,9 +17,24 @@ if TYPE_CHECKING:
     from bonsai_edge.device import DeviceProfile
 
 PROJECT = "bonsai_edge"
+COMMANDS_GROUP = "bonsai_edge.commands"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@dataclass(frozen=True)
+class PluginCommand:
+    """A subcommand of `bonsai-edge` that is imported when it is used.
+
+    `help` is its line in `bonsai-edge --help`, `target` the click command as "package.module:attribute". `install` is
+    what to give to `pip install` where a library that the command imports is missing, such as "bonsai-edge[hub]".
+    """
+
+    name: str
+    help: str
+    target: str
+    install: str | None = None
 
 
 @hookspec
@@ -28,3 +45,12 @@ def bonsai_backends() -> list[Backend]:  # type: ignore[empty-body]
 @hookspec(firstresult=True)
 def bonsai_device_profile() -> DeviceProfile | None:
     """Return what is known of the machine this runs on, or None to let another plugin answer."""
+
+
+@hookspec
+def bonsai_commands() -> list[PluginCommand]:  # type: ignore[empty-body]
+    """Return the subcommands that this plugin adds; asked of the plugins of the group `bonsai_edge.commands`.
+
+    They have a group of their own because `bonsai-edge --help` imports every module of it, and should not have to
+    wait for backends.
+    """

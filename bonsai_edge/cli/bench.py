@@ -83,10 +83,11 @@ def bench(
 
 def _run(model: str, n_prompt: int, n_gen: int, repetitions: int, threads: int | None, backend: str) -> BenchReport:
     from bonsai_edge.formats.checkpoint import open_checkpoint
+    from bonsai_edge.model_store import resolve_model_path
     from bonsai_edge.plugin_manager import device_profile
     from bonsai_edge.profiling.bandwidth import measure_read_bandwidth
     from bonsai_edge.profiling.roofline import bandwidth_share, weight_bytes_per_token
-    from bonsai_edge.runtime import load, resolve_model_path
+    from bonsai_edge.runtime import load
 
     with load(model, backend=backend, context=max(n_prompt, n_gen), threads=threads) as loaded:
         rows = _measure_rows(loaded, n_prompt, n_gen, repetitions)

@@ -65,7 +65,7 @@ def inspect(model: str, as_json: bool) -> None:
       bonsai-edge inspect Bonsai-1.7B-Q1_0.gguf --json
     """
     from bonsai_edge.formats.checkpoint import open_checkpoint
-    from bonsai_edge.runtime import resolve_model_path
+    from bonsai_edge.model_store import resolve_model_path
 
     report = describe(open_checkpoint(resolve_model_path(model)))
     if as_json:

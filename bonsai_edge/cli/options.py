@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ model_option = click.option(
     default="seedling",
     show_default=True,
     metavar="FILE",
-    help="A GGUF file, or 'seedling', the small model inside this package.",
+    help="A GGUF file, a name from `bonsai-edge models`, or 'seedling', the small model inside this package.",
 )
 backend_option = click.option(
     "--backend",
@@ -58,44 +59,81 @@ def is_json_asked(ctx: click.Context) -> bool:
     return bool(ctx.meta.get(_JSON_ASKED, False))
 
 
+class _NumberRange(click.FloatRange):
+    """A range that, unlike click's, leaves out what is not a number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
+def _check_stops(ctx: click.Context, param: click.Parameter, stops: tuple[str, ...]) -> tuple[str, ...]:
+    if len(stops) > _MAX_STOPS:
+        raise click.BadParameter(f"{len(stops)} texts are given, at most {_MAX_STOPS} are allowed.")
+    for stop in stops:
+        if not 1 <= len(stop) <= _MAX_STOP_CHARACTERS:
+            raise click.BadParameter(f"A text has {len(stop)} characters, allowed are 1 to {_MAX_STOP_CHARACTERS}.")
+    return stops
+
+
+# The limits are those of GenerationOptions, told here in the words of the command line.
+_MAX_COUNT = 1 << 20
+_MAX_SEED = (1 << 63) - 1
+_MAX_STOPS = 16
+_MAX_STOP_CHARACTERS = 256
+
 _GENERATION_OPTIONS = [
     click.option(
         "--max-tokens",
-        type=click.IntRange(1),
+        type=click.IntRange(1, _MAX_COUNT),
         metavar="N",
         help=f"Most tokens of the answer.  [default: {DEFAULT_MAX_TOKENS}]",
     ),
     click.option(
         "--temperature",
-        type=click.FloatRange(0, 10),
+        type=_NumberRange(0, 10),
         metavar="T",
         help="0 always takes the likeliest token.  [default: the model's]",
     ),
     click.option(
-        "--top-k", type=click.IntRange(0), metavar="K", help="Sample from the K likeliest tokens; 0 from all."
+        "--top-k",
+        type=click.IntRange(0, _MAX_COUNT),
+        metavar="K",
+        help="Sample from the K likeliest tokens; 0 from all.",
     ),
     click.option(
         "--top-p",
-        type=click.FloatRange(0, 1, min_open=True),
+        type=_NumberRange(0, 1, min_open=True),
         metavar="P",
         help="Sample from the likeliest tokens whose probabilities sum up to P.",
     ),
     click.option(
         "--min-p",
-        type=click.FloatRange(0, 1),
+        type=_NumberRange(0, 1),
         metavar="P",
         help="Leave out tokens below this share of the likeliest's probability.",
     ),
     click.option(
         "--repetition-penalty",
-        type=click.FloatRange(0, 10, min_open=True),
+        type=_NumberRange(0, 10, min_open=True),
         metavar="R",
         help="Make recent tokens less likely; 1 switches it off.",
     ),
     click.option(
-        "--seed", type=click.IntRange(0), metavar="S", help="Same seed, same tokens.  [default: a fresh one each time]"
+        "--seed",
+        type=click.IntRange(0, _MAX_SEED),
+        metavar="S",
+        help="Same seed, same tokens.  [default: a fresh one each time]",
     ),
-    click.option("--stop", multiple=True, metavar="TEXT", help="End the answer before this text; may be repeated."),
+    click.option(
+        "--stop",
+        multiple=True,
+        callback=_check_stops,
+        metavar="TEXT",
+        help="End the answer before this text; may be repeated.",
+    ),
 ]
 
 

@@ -21,7 +21,14 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 def test_wheel_holds_the_import_packages_and_nothing_generic(wheel_names: set[str]) -> None:
     top = {name.split("/")[0] for name in wheel_names}
     packages = {name for name in top if not name.endswith(".dist-info")}
-    assert packages == {"bonsai_edge", "bonsai_edge_cpu", "bonsai_edge_devices", "bonsai_edge_train"}
+    assert packages == {
+        "bonsai_edge",
+        "bonsai_edge_convert",
+        "bonsai_edge_cpu",
+        "bonsai_edge_devices",
+        "bonsai_edge_hub",
+        "bonsai_edge_train",
+    }
 
 
 def test_wheel_holds_the_embedded_model_types_and_licence(wheel_names: set[str]) -> None:
