@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bonsai_edge.cli.options import is_json_asked
-from bonsai_edge.cli.terminal import echo_error
+from bonsai_edge.cli.terminal import echo_error, one_line
 from bonsai_edge.errors import BonsaiError
 from bonsai_edge.version import __version__
+
+if TYPE_CHECKING:
+    from bonsai_edge.hookspecs import PluginCommand
 
 COMMANDS = {
     "generate": "Answer one prompt and stream the text.",
@@ -21,30 +27,55 @@ COMMANDS = {
     "backends": "List the compute backends, usable or not and why.",
     "bench": "Measure prefill, decode and memory bandwidth.",
 }
-"""Every command and its line of help; `x` is the attribute `x` of the module `bonsai_edge.cli.x`."""
+"""Every command of core and its line of help; `x` is the attribute `x` of the module `bonsai_edge.cli.x`."""
 
 _EXIT_FAILED = 1
 _EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+@cache
+def plugin_commands() -> dict[str, PluginCommand]:
+    """Return the commands that plugins add, by name; asked for by `--help` and by names that core does not know."""
+    from bonsai_edge.cli.command_plugins import find_plugin_commands
+
+    return find_plugin_commands(taken=COMMANDS)
 
 
 class LazyGroup(click.Group):
     """A click group that knows its commands by name and imports one when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of the table."""
-        return list(COMMANDS)
+        """Return the names, core's in the order of the table, then those of plugins."""
+        return [*COMMANDS, *plugin_commands()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command; None for an unknown name."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(f"bonsai_edge.cli.{cmd_name}"), cmd_name)
-        return command
+        if cmd_name in COMMANDS:
+            command: click.Command = getattr(import_module(f"bonsai_edge.cli.{cmd_name}"), cmd_name)
+            return command
+        if cmd_name in plugin_commands():
+            from bonsai_edge.cli.command_plugins import import_command
+
+            return import_command(plugin_commands()[cmd_name])
+        return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands without importing any."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([*COMMANDS.items(), *((c.name, c.help) for c in plugin_commands().values())])
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program; what the system refuses, such as a write to a full disk, is one line and exit code 1."""
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as exc:
+            try:
+                sys.stdout.flush()
+            except OSError:  # closed, it is not tried again and complained about when Python ends
+                with contextlib.suppress(OSError):
+                    sys.stdout.close()
+            click.echo(one_line(f"Error [io_error]: {exc}. Check the space and the permissions there."), err=True)
+            sys.exit(_EXIT_FAILED)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn a BonsaiError into one line and exit code 1, Ctrl-C into exit code 130."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from typing import Any
@@ -13,11 +14,16 @@ from bonsai_edge.errors import BonsaiError, RemoteError
 
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 _NOT_ON_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 def echo_json(value: Any) -> None:
-    """Print one JSON value as one line of UTF-8, whatever the locale."""
-    click.echo(msgspec.json.encode(value))
+    """Print one JSON value as one line of UTF-8, whatever the locale; bytes of a path that are no text become '?'."""
+    try:
+        line = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # Python holds such bytes as lone surrogates
+        line = json.dumps(msgspec.to_builtins(value), ensure_ascii=False).encode(errors="replace")
+    click.echo(line)
 
 
 def echo_answer(text: str) -> None:
@@ -26,8 +32,11 @@ def echo_answer(text: str) -> None:
 
 
 def one_line(text: str) -> str:
-    """Replace line ends and control characters, which a file or a peer may have put there, by spaces."""
-    return _NOT_ON_ONE_LINE.sub(" ", text)
+    """Replace line ends and control characters, which a file or a peer may have put there, by spaces.
+
+    The bytes of a path that are no text become U+FFFD.
+    """
+    return _SURROGATES.sub("\ufffd", _NOT_ON_ONE_LINE.sub(" ", text))
 
 
 def echo_error(error: BonsaiError, *, as_json: bool) -> None:

@@ -119,6 +119,14 @@ def test_missing_file(cli: CliRunner, tmp_path: Path) -> None:
     )
 
 
+def test_empty_model_name(cli: CliRunner) -> None:
+    result = cli.invoke(main, ["generate", "hello", "--model", ""])
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error [model_not_found]: The model name is empty. Give the path of a .gguf file or the name of a model.\n"
+    )
+
+
 def test_directory(cli: CliRunner, tmp_path: Path) -> None:
     assert run_on_file(cli, tmp_path) == (
         f"Error [model_not_found]: {tmp_path} is a directory, not a model file. Give the path of a .gguf file.\n"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,32 @@ def test_no_backend_is_loaded(cli: CliRunner, random_model: Path, monkeypatch: p
     monkeypatch.setattr("bonsai_edge.plugin_manager.plugin_manager", refuse)
     monkeypatch.setattr("bonsai_edge.formats.tensor.QuantizedTensor.dequantize", refuse)
     assert "random-3" in inspect(cli, random_model)
+
+
+def test_path_that_is_no_text_is_still_one_line_and_json(cli: CliRunner, tmp_path: Path) -> None:
+    path = os.fsdecode(bytes(tmp_path) + b"/\xff.gguf")
+    result = cli.invoke(main, ["inspect", path, "--json"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error [model_not_found]: There is no model file at {tmp_path}/\ufffd.gguf. ")
+    assert json.loads(result.stdout)["error"]["cause"] == f"There is no model file at {tmp_path}/?.gguf."
+
+
+def test_file_whose_path_is_no_text_is_described(cli: CliRunner, random_model: Path, tmp_path: Path) -> None:
+    path = os.fsdecode(bytes(tmp_path) + b"/\xff.gguf")
+    try:
+        os.symlink(random_model, path)
+    except OSError:
+        pytest.skip("this file system holds only text as names")
+    assert json.loads(inspect(cli, path, "--json"))["path"] == f"{tmp_path}/?.gguf"
+    assert f"{tmp_path}/\ufffd.gguf, " in inspect(cli, path)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_home_of_nobody_is_one_line(cli: CliRunner, arguments: list[str]) -> None:
+    result = cli.invoke(main, ["inspect", "~nosuchuser/x.gguf", *arguments])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error [model_not_found]: The home directory in '~nosuchuser/x.gguf' cannot be ")
+    assert result.stderr.count("\n") == 1
 
 
 def test_missing_file_is_one_line(cli: CliRunner, tmp_path: Path) -> None:

@@ -104,6 +104,28 @@ def test_interrupt_exits_with_130_and_no_traceback(cli: CliRunner, monkeypatch: 
     assert result.output == "\n"
 
 
+def test_what_the_system_refuses_is_one_line(cli: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    raise_on_load(monkeypatch, PermissionError(13, "Permission denied", "robot\n.bin"))
+    result = cli.invoke(main, ["generate", "hello"])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == (
+        "Error [io_error]: [Errno 13] Permission denied: 'robot\\n.bin'. Check the space and the permissions there.\n"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [["--help"], ["inspect", "seedling"], ["inspect", "seedling", "--json"]])
+def test_full_disk_is_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "bonsai_edge", *arguments]
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert run.returncode == 1
+    assert run.stderr == (
+        "Error [io_error]: [Errno 28] No space left on device. Check the space and the permissions there.\n"
+    )
+
+
 def test_reader_that_goes_away_is_no_complaint(random_model: Path) -> None:
     command = [sys.executable, "-m", "bonsai_edge", "inspect", str(random_model)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

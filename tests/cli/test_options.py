@@ -62,9 +62,29 @@ def test_what_was_not_given_takes_the_api_default() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    ["--max-tokens 0", "--temperature -1", "--top-k -1", "--top-p 0", "--min-p 2", "--seed x", "-t 0", "--context 0"],
+    [
+        ["--max-tokens", "0"],
+        ["--max-tokens", "1048577"],
+        ["--temperature", "-1"],
+        ["--temperature", "nan"],
+        ["--temperature", "inf"],
+        ["--top-k", "-1"],
+        ["--top-k", "1048577"],
+        ["--top-p", "0"],
+        ["--top-p", "nan"],
+        ["--min-p", "2"],
+        ["--min-p", "nan"],
+        ["--repetition-penalty", "nan"],
+        ["--seed", "x"],
+        ["--seed", "9223372036854775808"],
+        ["--stop", ""],
+        ["--stop", "a" * 257],
+        ["--stop", "a"] * 17,
+        ["--threads", "0"],
+        ["--context", "0"],
+    ],
 )
-def test_values_out_of_range_are_wrong_use(arguments: str) -> None:
+def test_values_out_of_range_are_wrong_use_and_the_option_is_named(arguments: list[str]) -> None:
     @click.command()
     @threads_option
     @context_option
@@ -72,9 +92,20 @@ def test_values_out_of_range_are_wrong_use(arguments: str) -> None:
     def command(**keywords: object) -> None:
         raise AssertionError(keywords)
 
-    result = CliRunner(catch_exceptions=False).invoke(command, arguments.split())
+    result = CliRunner(catch_exceptions=False).invoke(command, arguments)
     assert result.exit_code == 2
-    assert arguments.split()[0] in result.stderr
+    assert f"Error: Invalid value for '{arguments[0]}'" in result.stderr
+    assert "$" not in result.stderr
+
+
+def test_the_largest_values_are_the_apis() -> None:
+    parsed = parse(
+        ["--max-tokens", "1048576", "--top-k", "1048576", "--seed", "9223372036854775807", *["--stop", "a" * 256] * 16]
+    )
+    sampling = {name: parsed[name] for name in SAMPLING | {"stop"}}
+    options = to_generation_options(sampling)
+    assert (options.max_tokens, options.top_k, options.seed) == (1 << 20, 1 << 20, (1 << 63) - 1)
+    assert options.stop == ("a" * 256,) * 16
 
 
 def test_limits_that_only_the_api_knows_are_its_error() -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -67,6 +70,15 @@ def test_tools_are_written_as_plain_json() -> None:
         ("{{ '<b>' }}{{ messages[0].content }}{{ missing }}", "<b>hello"),
         ("{{ '-' * 3 }}{{ 6 * 7 }}", "---42"),
         ("{% macro twice(x) %}{{ x }}{{ x }}{% endmacro %}{{ twice('a') }}", "aa"),
+        ("{{ 'a' ~ 1 ~ missing ~ none }}{{ 1 + 2 }}{{ ([1] + [2]) | length }}{{ 7 % 4 }}", "a1None323"),
+        ("{{ '%s is %05.1f%%' % ('x', 2) }}{{ '%(a)d' | format(a=3) }}", "x is 002.0%3"),
+        ("{{ '{:>4}|{a[content]}'.format(1, a=messages[0]) }}", "   1|hello"),
+        ("{{ 'a' | center(3) }}{{ 'b'.ljust(2) }}{{ '7'.zfill(3) }}{{ 'x\ny' | indent(2) }}", " a b 007x\n  y"),
+        ("{{ 'aba'.replace('a', 'cc') }}{{ 'aba' | replace('a', 'd', count=1) }}", "ccbccdba"),
+        ("{{ ', '.join(['a', 'b']) }}{{ [1, 2] | join('-') }}{{ messages | join(attribute='role') }}", "a, b1-2user"),
+        ("{{ 'a,b'.split(',')[-1] }}{{ 'hello'[1:3] }}{{ messages[::-1][0].content }}", "belhello"),
+        ("{% set x %}{{ 1.26 | round(1) }}{% endset %}{{ x }}{{ [1, 2] | sum }}{{ [1, 'a'] }}", "1.33[1, 'a']"),
+        ("{% filter upper %}a{% endfilter %}{% set ns = namespace(n=1) %}{{ ns.n }}", "A1"),
     ],
 )
 def test_dialect_is_that_of_hugging_face(source: str, expected: str) -> None:
@@ -124,12 +136,16 @@ def test_too_long_conversation_is_refused() -> None:
     [
         ("{{", "cannot be compiled: TemplateSyntaxError: unexpected 'end of template'"),
         ("{% generation %}", "cannot be compiled: TemplateSyntaxError: Encountered unknown tag 'generation'."),
+        (
+            "{{ [1] | batch(1500000000, 0) | list }}",
+            "cannot be compiled: TemplateAssertionError: No filter named 'batch'.",
+        ),
         ("{{ x | nothing }}", "cannot be compiled: TemplateAssertionError: No filter named 'nothing'."),
         ("{{ " + "(" * 6000 + "1" + ")" * 6000 + " }}", "cannot be compiled: RecursionError: "),
         ("{% if 1 %}" * 3000 + "{% endif %}" * 3000, "cannot be compiled: RecursionError: "),
         (" " * 65537, "has 65537 characters, at most 65536 are supported"),
     ],
-    ids=["syntax", "unknown tag", "unknown filter", "parentheses", "blocks", "size"],
+    ids=["syntax", "unknown tag", "removed filter", "unknown filter", "parentheses", "blocks", "size"],
 )
 def test_template_that_cannot_be_compiled_is_refused(source: str, reason: str) -> None:
     with pytest.raises(UnsupportedModelError) as caught:
@@ -192,6 +208,100 @@ def test_endless_or_failing_template_is_stopped_soon(source: str) -> None:
         render(source)
     assert caught.value.cause.startswith("The model's chat template failed on these messages: ")
     assert time.monotonic() - started < 10
+
+
+HUGE = "{% set x = 'a' * 1000000 %}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 'a' | center(10**9) }}",
+        "{{ 'a' | center(1000000000) }}",
+        "{{ ['a'] | map('center', 1000000000) | list | length }}",
+        "{{ ('a' | attr('center'))(1500000000) | length }}",
+        "{{ '{:>1500000000}'.format(1) }}",
+        "{{ '{:>{}}'.format(1, 1500000000) }}",
+        "{{ '{a:>1500000000}'.format_map({'a': 1}) }}",
+        "{{ 'a'.ljust(1500000000) }}",
+        "{{ 'a'.rjust(1500000000) | length }}",
+        "{{ 'a'.zfill(1500000000) | length }}",
+        "{{ '%01500000000d' % 1 }}",
+        "{% if ('%01500000000d' % 1) | length %}{% endif %}",
+        "{{ '%.1500000000f' % 1 }}",
+        "{{ '%*d' % (1500000000, 1) }}",
+        "{{ '%01500000000d' | format(1) }}",
+        "{{ 'a\nb' | indent(1500000000) }}",
+        "{{ {'a': 1} | tojson(indent=1500000000) }}",
+        "{{ 1 | round(1500000000, 'ceil') }}",
+        "{{ 'a\t'.expandtabs(1500000000) | length }}",
+        "{{ (1).to_bytes(1500000000, 'big') | length }}",
+        "{{ [[1]] | sum(start=[]) }}",
+        "{{ namespace(x=1) }}",
+        "{{ strftime_now('%c' * 1000) }}",
+        HUGE + "{% for i in range(9999) %}{% set y = x[1:] %}{% endfor %}",
+        HUGE + "".join(f"{{% set x{i} = x[{i}:] + 'b' %}}" for i in range(99)),
+        HUGE + "{{ x.split('a') | length }}",
+    ],
+)
+def test_template_that_asks_for_gigabytes_is_stopped_before_it_has_them(source: str) -> None:
+    with pytest.raises(UnsupportedModelError) as caught, within_a_second():
+        render(source)
+    with pytest.raises(UnsupportedModelError), within_50_mb():
+        render(source)
+    assert caught.value.cause.startswith("The model's chat template failed on these messages: ")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        HUGE + "{% set x = x ~ x %}" * 10 + "{{ x }}",
+        HUGE + "{% set x = x + x %}" * 10 + "{{ x | length }}",
+        HUGE + "{{ (" + " ~ ".join(["x"] * 2000) + ") | length }}",
+        HUGE + "{{ x.replace('a', x) }}",
+        HUGE + "{{ x | replace(new=x, old='a') }}",
+        HUGE + "{{ x.join(x) }}",
+        HUGE + "{{ [x, x, x] | join | length }}",
+        HUGE + "{{ ([x] * 1000000) | map('string') | join }}",
+        HUGE + "{{ ([messages[0]] * 1000000) | join(attribute='content') }}",
+        HUGE + "{{ [[x] * 1000] * 1000 }}",
+        HUGE + "{{ ([[x] * 1000] * 1000) | string | length }}",
+        HUGE + "{{ '' ~ [[x] * 1000] * 1000 }}",
+        HUGE + "{{ {'a': [x] * 1000}.values() }}",
+        HUGE + "{{ [[x] * 1000] | tojson }}",
+        HUGE + "{{ '%(x)s%(x)s%(x)s' % {'x': x} }}",
+        HUGE + "{{ '{0}{0}{0}'.format(x) | length }}",
+        HUGE + "{% macro m() %}" + "{{ x }}" * 999 + "{% endmacro %}{{ m() | length }}",
+        HUGE + "{% set y %}{% for i in range(9999) %}{{ x }}{% endfor %}{% endset %}",
+        "{% filter length %}{% for i in range(90000) %}" + "a" * 60000 + "{% endfor %}{% endfilter %}",
+    ],
+)
+def test_text_too_long_on_the_way_is_stopped_before_it_is_made(source: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught, within_a_second():
+        render(source)
+    with pytest.raises(InvalidRequestError), within_50_mb():
+        render(source)
+    assert caught.value.cause == "The chat template made the conversation longer than 2097152 characters."
+
+
+@contextmanager
+def within_a_second() -> Iterator[None]:
+    started = time.process_time()
+    try:
+        yield
+    finally:
+        assert time.process_time() - started < 1
+
+
+@contextmanager
+def within_50_mb() -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+    finally:
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak_bytes < 50e6
 
 
 def test_steps_are_counted_for_each_conversation_anew() -> None:
