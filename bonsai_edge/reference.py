@@ -61,8 +61,8 @@ class ReferenceRunner(ModelRunner):
 
     def _attention(self, layer: int, x: Array, batch: Batch, cos_sin: tuple[Array, Array]) -> Array:
         spec, block = self.spec, f"blk.{layer}."
-        q = self._project(x, block + "attn_q").reshape(-1, spec.num_heads, spec.head_dim)
-        k = self._project(x, block + "attn_k").reshape(-1, spec.num_kv_heads, spec.head_dim)
+        q: Array = self._project(x, block + "attn_q").reshape(-1, spec.num_heads, spec.head_dim)
+        k: Array = self._project(x, block + "attn_k").reshape(-1, spec.num_kv_heads, spec.head_dim)
         v = self._project(x, block + "attn_v").reshape(-1, spec.num_kv_heads, spec.head_dim)
         q = apply_rope(self._norm(q, block + "attn_q_norm"), *cos_sin)
         k = apply_rope(self._norm(k, block + "attn_k_norm"), *cos_sin)
