@@ -42,17 +42,17 @@ def unfinished(destination: Path, *, force: bool) -> Iterator[Path]:
     """
     _check_free(destination, force=force)
     try:
-        workplace = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+        staging = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
         try:
-            written = workplace / destination.name
+            written = staging / destination.name
             yield written
             _flush(written)
             _check_free(destination, force=force)
             if destination.is_dir():
-                destination.rename(workplace / "replaced")
+                destination.rename(staging / "replaced")
             written.replace(destination)
         finally:
-            shutil.rmtree(workplace)
+            shutil.rmtree(staging)
     except OSError as exc:
         raise OutputError(
             f"{destination} cannot be written: {exc.strerror or exc}.",
