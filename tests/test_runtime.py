@@ -14,6 +14,7 @@ from bonsai_edge.errors import (
     MalformedModelError,
     ModelNotFoundError,
     UnknownBackendError,
+    UnsupportedModelError,
 )
 from bonsai_edge.hookspecs import hookimpl
 from bonsai_edge.memory import plan
@@ -171,3 +172,10 @@ def test_what_does_not_fit_is_refused_before_the_backend_is_asked(model_path, of
     with pytest.raises(InsufficientMemoryError, match="MiB too few"):
         load(model_path, backend="fake")
     assert backend.threads is None
+
+
+def test_a_tokenizer_that_cannot_be_used_is_refused_before_the_backend_allocates(tmp_path, monkeypatch):
+    path = write_random_model(tmp_path / "other.gguf", extra_metadata={"tokenizer.ggml.pre": "llama-bpe"})
+    monkeypatch.setattr(ReferenceBackend, "load", lambda *arguments: pytest.fail("the backend was asked to load"))
+    with pytest.raises(UnsupportedModelError, match="llama-bpe"):
+        load(path, backend="reference")

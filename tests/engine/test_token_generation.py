@@ -87,3 +87,18 @@ def test_times_are_measured(engine):
     list(counting)
     assert counting.prefill_s > 0
     assert counting.decode_s > 0
+
+
+def test_a_slow_consumer_is_not_counted_as_decoding(engine, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("bonsai_edge.engine.token_generation.time.perf_counter", lambda: now)
+    counting = generation(engine, max_tokens=3)
+    for _ in counting:
+        now += 100.0
+    assert counting.decode_s == 0.0
+
+
+def test_a_generation_cancelled_before_its_first_step_has_prefilled_nothing(engine):
+    counting = generation(engine, cancelled=lambda: True)
+    assert list(counting) == []
+    assert (counting.finish_reason, counting.num_prefilled) == ("cancelled", 0)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from llvmlite import ir
 
-from bonsai_edge_cpu.emit import F32, I8, I16, I32, constant, vector
+from bonsai_edge_cpu.emit import F32, I8, I16, I32, constant, load, vector
 
 
 class PortableISA:
@@ -56,6 +56,11 @@ class PortableISA:
         scaled = builder.fmul(builder.bitcast(magnitude, vector(F32, n)), constant(vector(F32, n), 2.0**112))
         bits = builder.or_(builder.bitcast(scaled, vector(I32, n)), sign)
         return builder.bitcast(bits, vector(F32, n))
+
+    def load_scale(self, builder: ir.IRBuilder, address: ir.Value) -> ir.Value:
+        """Load one float16, the scale of a block, as a float."""
+        half = builder.bitcast(load(builder, address, I16), vector(I16, 1))
+        return builder.extract_element(self.half_to_float(builder, half), constant(I32, 0))
 
     def float_to_half(self, builder: ir.IRBuilder, floats: ir.Value) -> ir.Value:
         """Convert <n x float> to the bit patterns of the nearest float16, ties to even; too large becomes infinity."""

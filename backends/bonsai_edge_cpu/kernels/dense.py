@@ -71,13 +71,11 @@ def _make_dot(load_weights: Loader, weight_bytes: int) -> Callable[..., float]:
 
 
 def _emit_dot_q8_0(builder: ir.IRBuilder, weights: ir.Value, x: ir.Value, num_columns: ir.Value) -> ir.Value:
-    isa = selected_isa()
     count = builder.sdiv(num_columns, constant(I64, _Q8_0_COLUMNS))
     with counted_loop(builder, count, [constant(_FLOATS, 0.0)]) as loop:
         block = builder.add(weights, builder.mul(loop.index, constant(I64, _Q8_0_BYTES)))
         values = builder.add(x, builder.mul(loop.index, constant(I64, 4 * _Q8_0_COLUMNS)))
-        half = builder.bitcast(load(builder, block, I16), vector(I16, 1))
-        scale = builder.extract_element(isa.half_to_float(builder, half), constant(I32, 0))
+        scale = selected_isa().load_scale(builder, block)
         partial = constant(_FLOATS, 0.0)
         for part in range(2):
             quants = load(builder, block, vector(I8, WIDTH), 2 + WIDTH * part)

@@ -8,7 +8,7 @@ from llvmlite import ir
 
 from bonsai_edge.formats.ggml_types import GGMLType
 from bonsai_edge_cpu.compilation import compiled
-from bonsai_edge_cpu.emit import F32, I1, I8, I16, I32, constant, load, splat, store, vector
+from bonsai_edge_cpu.emit import F32, I1, I8, I16, constant, load, splat, store, vector
 from bonsai_edge_cpu.intrinsics import make_intrinsic
 from bonsai_edge_cpu.isa.selection import selected_isa
 from bonsai_edge_cpu.kernels.dense import WIDTH, load_bfloat, load_float, load_half
@@ -28,23 +28,18 @@ def _make_expansion(load_weights: Callable[[ir.IRBuilder, ir.Value], ir.Value]) 
 
 
 def _emit_expand_q8_0(builder: ir.IRBuilder, block: ir.Value, out: ir.Value) -> None:
-    scale = splat(builder, _load_scale(builder, block), WIDTH)
+    scale = splat(builder, selected_isa().load_scale(builder, block), WIDTH)
     for part in range(2):
         quants = builder.sitofp(load(builder, block, vector(I8, WIDTH), 2 + WIDTH * part), _FLOATS)
         store(builder, builder.fmul(quants, scale), out, 4 * WIDTH * part, align=4)
 
 
 def _emit_expand_q1_0(builder: ir.IRBuilder, block: ir.Value, out: ir.Value) -> None:
-    scale = splat(builder, _load_scale(builder, block), WIDTH)
+    scale = splat(builder, selected_isa().load_scale(builder, block), WIDTH)
     for part in range(8):
         bits = builder.bitcast(load(builder, block, I16, 2 + 2 * part), vector(I1, WIDTH))
         signed = builder.select(bits, scale, builder.fsub(constant(_FLOATS, 0.0), scale))
         store(builder, signed, out, 4 * WIDTH * part, align=4)
-
-
-def _load_scale(builder: ir.IRBuilder, block: ir.Value) -> ir.Value:
-    half = builder.bitcast(load(builder, block, I16), vector(I16, 1))
-    return builder.extract_element(selected_isa().half_to_float(builder, half), constant(I32, 0))
 
 
 _expand_float = _make_expansion(load_float)

@@ -17,7 +17,6 @@ from bonsai_edge_cpu.compilation import compiled
 from bonsai_edge_cpu.emit import (
     F32,
     I8,
-    I16,
     I32,
     I64,
     constant,
@@ -74,10 +73,7 @@ def _make_tile(num_rows: int, num_tokens: int) -> Callable[..., Any]:
                 for line in range(0, _BLOCK_BYTES * num_rows, 64):
                     prefetch(builder, linear, _PREFETCH_BYTES + line)
             blocks = [builder.add(row, block_offset) for row in rows]
-            weight_scales = [
-                splat(builder, _first_lane(builder, isa.half_to_float(builder, _load_half(builder, block))), 16)
-                for block in blocks
-            ]
+            weight_scales = [splat(builder, isa.load_scale(builder, block), 16) for block in blocks]
             signs = [
                 [isa.expand_signs(builder, load(builder, block, I64, 2 + 8 * half)) for half in range(2)]
                 for block in blocks
@@ -105,14 +101,6 @@ def _make_tile(num_rows: int, num_tokens: int) -> Callable[..., Any]:
                 store(builder, builder.fadd(old, total), address, align=4)
 
     return make_intrinsic(emit)
-
-
-def _load_half(builder: ir.IRBuilder, address: ir.Value) -> ir.Value:
-    return builder.bitcast(load(builder, address, I16), vector(I16, 1))
-
-
-def _first_lane(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
-    return builder.extract_element(value, constant(I32, 0))
 
 
 TILE_ROWS = selected_isa().tile_rows
