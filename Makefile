@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types test-slow test-peer test-arm bench bench-peer seedling clean
+.PHONY: help demo test lint format types test-slow test-peer test-arm bench bench-peer seedling eval-seedling clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,11 +59,16 @@ test-arm: $(VENV)/.installed-dev  ## the CPU kernels on emulated 64-bit Arm (nee
 bench: $(VENV)/.installed  ## prompt and decode speed of the embedded model, and the share of the memory bandwidth
 	$(BIN)/bonsai-edge bench --model seedling -p 128 -n 64
 
-bench-peer: $(VENV)/.installed-peer  ## decode and prompt speed against llama.cpp, 1.7B shape, in one run
-	$(BIN)/python benchmarks/vs_llama_cpp.py
+bench-peer: $(VENV)/.installed-peer  ## speed against llama.cpp, 1.7B and 8B shapes; about an hour
+	$(BIN)/python benchmarks/vs_llama_cpp.py $(BENCH_ARGS)
+	$(BIN)/python benchmarks/publish.py
 
 seedling: $(VENV)/.installed-train  ## train the embedded model anew (needs PyTorch; see docs/seedling.md)
-	$(BIN)/python -m bonsai_edge_train bonsai_edge/data/seedling.gguf
+	$(BIN)/bonsai-edge train seedling --out runs/seedling --force
+	$(BIN)/bonsai-edge export runs/seedling bonsai_edge/data/seedling.gguf --force
+
+eval-seedling: $(VENV)/.installed-dev  ## score the embedded model on held-out and on hand-written sentences
+	$(BIN)/python benchmarks/seedling_accuracy.py
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from bonsai_edge import BonsaiError, Client, GenerationResult, TextChunk
 
 COMMANDS = (
-    "pick up the red cube and bring it to the charging dock",
+    "pick up the red cube and bring it to the workbench",
     "turn left 90 degrees, then drive forward two meters",
     "go to the kitchen and open the fridge",
 )

@@ -1,4 +1,4 @@
-"""Trains `seedling`, the small 1-bit model that ships with bonsai-edge: `python -m bonsai_edge_train OUT.gguf`.
+"""Trains 1-bit models natively and writes them as GGUF: `bonsai-edge train` and `bonsai-edge export`.
 
-Needs the extra `train` (PyTorch and gguf). Nothing at run time imports this package.
+Needs the extra `train` (PyTorch and more). Nothing at run time imports this package.
 """

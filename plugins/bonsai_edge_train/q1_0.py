@@ -4,8 +4,8 @@ A weight matrix is trained as float32 latents; the forward pass sees only what t
 file computes exactly what was trained.
 """
 
-# mypy: disallow-subclassing-any=False
-# (PyTorch is an optional extra; without it mypy sees torch.autograd.Function as Any.)
+# mypy: disallow-untyped-decorators=False
+# (PyTorch is an optional extra; without it mypy sees its decorators as Any.)
 
 from __future__ import annotations
 
@@ -15,46 +15,52 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-GROUP_SIZE = 128  # QK1_0 in llama.cpp's ggml-common.h
+from bonsai_edge_train.config import GROUP_SIZE
+
 BLOCK_BYTES = 18  # float16 scale, then 128 sign bits
 
 
-def group_scales(latent: torch.Tensor) -> torch.Tensor:
-    """Return the scale of each group, mean |w| rounded to float16: (rows, cols) -> (rows, cols / 128) float32.
-
-    The mean is the scale that minimises the squared error of sign(w) * scale (XNOR-Net, arXiv:1603.05279, eq. 6).
-    """
+def _groups(latent: torch.Tensor) -> torch.Tensor:
+    """View (rows, cols) as (rows, cols / 128, 128)."""
     rows, cols = latent.shape
     if cols % GROUP_SIZE:
         raise ValueError(f"Expected a row length that is a multiple of {GROUP_SIZE}, got {cols}.")
-    return latent.view(rows, cols // GROUP_SIZE, GROUP_SIZE).abs().mean(dim=-1).half().float()
+    return latent.view(rows, cols // GROUP_SIZE, GROUP_SIZE)
+
+
+def group_scales(latent: torch.Tensor) -> torch.Tensor:
+    """Return the scale of each group, mean |w| rounded to float16: (rows, cols) -> (rows, cols / 128, 1) float32.
+
+    The mean is the scale that minimises the squared error of sign(w) * scale (XNOR-Net, arXiv:1603.05279, eq. 6).
+    """
+    return _groups(latent).abs().mean(dim=-1, keepdim=True).half().float()
 
 
 def binarize(latent: torch.Tensor) -> torch.Tensor:
-    """Return sign(w) * scale with sign(0) = +1: (rows, cols) float32 -> (rows, cols) float32."""
-    scales = group_scales(latent).repeat_interleave(GROUP_SIZE, dim=1)
-    return torch.where(latent >= 0, scales, -scales)
+    """Return scale with the sign of the latent: (rows, cols) float32 -> (rows, cols) float32."""
+    return torch.copysign(group_scales(latent), _groups(latent)).view_as(latent)
 
 
-class _StraightThrough(torch.autograd.Function):
-    """Binarize forward, identity backward.
-
-    A Function instead of `w + (binarize(w) - w).detach()`: that sum rounds, and the weights would differ from the file.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, latent: torch.Tensor) -> torch.Tensor:
-        return binarize(latent)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
-        return gradient
-
-
+@torch.library.custom_op("bonsai_edge_train::straight_through", mutates_args=())
 def straight_through(latent: torch.Tensor) -> torch.Tensor:
-    """Binarize `latent` (rows, cols); gradients pass to the latents unchanged (arXiv:1308.3432)."""
-    binary: torch.Tensor = _StraightThrough.apply(latent)
-    return binary
+    """Binarize `latent` (rows, cols); gradients pass to the latents unchanged (arXiv:1308.3432).
+
+    An operator of its own, as `w + (binarize(w) - w).detach()` rounds, and torch.compile leaves out the rounding to
+    float16: either way the weights would differ from the file's.
+    """
+    return binarize(latent)
+
+
+@straight_through.register_fake
+def _(latent: torch.Tensor) -> torch.Tensor:
+    return torch.empty_like(latent)
+
+
+def _pass_gradient(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+    return gradient
+
+
+straight_through.register_autograd(_pass_gradient)
 
 
 def pack(latent: torch.Tensor) -> npt.NDArray[np.uint8]:
@@ -63,9 +69,9 @@ def pack(latent: torch.Tensor) -> npt.NDArray[np.uint8]:
     Weight j of a group is bit j % 8 of byte j // 8, least significant bit first; a set bit means +scale.
     """
     scales = group_scales(latent.detach()).numpy().astype("<f2")
-    rows, groups = scales.shape
-    positive = (latent.detach() >= 0).numpy().reshape(rows, groups, GROUP_SIZE)
+    positive = ~torch.signbit(_groups(latent.detach())).numpy()
+    rows, groups, _ = scales.shape
     blocks = np.empty((rows, groups, BLOCK_BYTES), np.uint8)
-    blocks[:, :, :2] = scales.view(np.uint8).reshape(rows, groups, 2)
+    blocks[:, :, :2] = scales.view(np.uint8)
     blocks[:, :, 2:] = np.packbits(positive, axis=-1, bitorder="little")
     return blocks.reshape(rows, groups * BLOCK_BYTES)

@@ -6,16 +6,26 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 gguf = pytest.importorskip("gguf", reason="needs the extra `train`")
 
-from bonsai_edge_train.export import export, tensor_names  # noqa: E402
-from bonsai_edge_train.model import Qwen3, Qwen3Config  # noqa: E402
+from bonsai_edge.engine.engine import Engine  # noqa: E402
+from bonsai_edge.formats.checkpoint import open_checkpoint  # noqa: E402
+from bonsai_edge.reference import ReferenceRunner  # noqa: E402
+from bonsai_edge.text.tokenizer import Tokenizer  # noqa: E402
+from bonsai_edge_train.config import Qwen3Config  # noqa: E402
+from bonsai_edge_train.export import Header, export, tensor_names  # noqa: E402
+from bonsai_edge_train.model import Qwen3  # noqa: E402
 from bonsai_edge_train.q1_0 import binarize  # noqa: E402
-from bonsai_edge_train.vocabulary import train_tokenizer  # noqa: E402
+
+HEADER = Header("tiny", "apache-2.0")
+SHAPE = {
+    "vocab_size": 300, "hidden_size": 128, "intermediate_size": 256, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2,
+    "head_dim": 64,
+}  # fmt: skip
+TOKEN_IDS = [3, 1, 299, 42, 7, 128, 0]
 
 
-@pytest.fixture(scope="module")
-def model():
+def make_model(**changes):
     torch.manual_seed(1)
-    model = Qwen3(Qwen3Config(300, hidden_size=128, intermediate_size=256, num_layers=2, num_heads=4, num_kv_heads=2))
+    model = Qwen3(Qwen3Config(**SHAPE, **changes))
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() == 1:
@@ -23,10 +33,30 @@ def model():
     return model.eval()
 
 
+def torch_logits(model, token_ids=TOKEN_IDS):
+    with torch.no_grad():
+        return model(torch.tensor([token_ids]))[0].numpy()
+
+
+def reference_logits(path, token_ids=TOKEN_IDS):
+    with Engine(ReferenceRunner(open_checkpoint(path), num_pages=2)).sequence(len(token_ids)) as sequence:
+        return sequence.logits(token_ids)
+
+
 @pytest.fixture(scope="module")
-def reader(model, tmp_path_factory):
+def model():
+    return make_model()
+
+
+@pytest.fixture(scope="module")
+def path(model, tokenizer, tmp_path_factory):
     path = tmp_path_factory.mktemp("export") / "tiny.gguf"
-    export(model, train_tokenizer(["pick up the red cube"] * 2, 300), path)
+    export(model, tokenizer, path, HEADER)
+    return path
+
+
+@pytest.fixture(scope="module")
+def reader(path):
     return gguf.GGUFReader(path)
 
 
@@ -39,7 +69,7 @@ def tensors(reader, dequantize_q1_0):
 
 
 def test_dequantized_tensors_equal_the_forward_weights_bit_for_bit(model, tensors):
-    names = dict(tensor_names(2))
+    names = dict(tensor_names(model.config))
     assert set(names.values()) == set(tensors)
     for name, parameter in model.named_parameters():
         forward = binarize(parameter.detach()) if parameter.dim() == 2 else parameter.detach()
@@ -55,7 +85,7 @@ def test_header_has_the_keys_of_bonsai_files(reader):
     values = {name: field.contents() for name, field in reader.fields.items() if not name.startswith("GGUF.")}
     expected = {
         "general.architecture": "qwen3",
-        "general.name": "seedling",
+        "general.name": "tiny",
         "general.license": "apache-2.0",
         "general.sampling.temp": 0.0,
         "general.file_type": 40,
@@ -121,7 +151,37 @@ def numpy_logits(tensors, token_ids, num_layers=2, num_heads=4, num_kv_heads=2, 
 
 
 def test_numpy_on_the_exported_file_computes_the_logits_of_the_trained_model(model, tensors):
-    token_ids = [3, 1, 299, 42, 7, 128, 0]
-    with torch.no_grad():
-        expected = model(torch.tensor([token_ids]))[0].numpy()
-    np.testing.assert_allclose(numpy_logits(tensors, token_ids), expected, atol=1e-4)
+    np.testing.assert_allclose(numpy_logits(tensors, TOKEN_IDS), torch_logits(model), atol=1e-4)
+
+
+@pytest.mark.parametrize("tied_head", [True, False])
+def test_the_reference_engine_computes_the_logits_of_the_trained_model(tokenizer, tmp_path, tied_head):
+    model = make_model(tied_head=tied_head)
+    export(model, tokenizer, tmp_path / "tiny.gguf", HEADER)
+    token_ids = np.random.default_rng(0).integers(0, 300, 60).tolist()
+    expected = torch_logits(model, token_ids)
+    assert np.abs(expected).max() > 1
+    np.testing.assert_allclose(reference_logits(tmp_path / "tiny.gguf", token_ids), expected, rtol=0, atol=1e-3)
+
+
+def test_float32_weights_are_written_as_they_are(tokenizer, tmp_path):
+    model = make_model(weights="float32")
+    export(model, tokenizer, tmp_path / "tiny.gguf", Header("tiny"))
+    reader = gguf.GGUFReader(tmp_path / "tiny.gguf")
+    assert {tensor.tensor_type.name for tensor in reader.tensors} == {"F32"}
+    assert reader.fields["general.file_type"].contents() == 0
+    assert "general.license" not in reader.fields
+    np.testing.assert_allclose(reference_logits(tmp_path / "tiny.gguf"), torch_logits(model), rtol=0, atol=1e-3)
+
+
+def test_quantized_float32_weights_are_those_of_native_training(tokenizer, tmp_path):
+    export(make_model(weights="float32"), tokenizer, tmp_path / "quantized.gguf", HEADER, quantize=True)
+    native = make_model()
+    np.testing.assert_allclose(reference_logits(tmp_path / "quantized.gguf"), torch_logits(native), rtol=0, atol=1e-3)
+
+
+def test_the_tokenizer_of_the_file_gives_the_tokens_of_training(path, tokenizer):
+    text = "<|im_start|>user\ngo to the door, 12 °C<|im_end|>\n"
+    checkpoint = open_checkpoint(path)
+    exported = Tokenizer.from_metadata(checkpoint.metadata, 300, path)
+    assert exported.encode(text, special=True) == tokenizer.encode(text).ids

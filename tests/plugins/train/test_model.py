@@ -1,35 +1,30 @@
-"""The PyTorch model: causal, grouped-query attention as written in the papers, and trainable."""
-
-from random import Random
+"""The PyTorch model: causal, grouped-query attention as written in the papers, and the same with a KV cache."""
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 
-from bonsai_edge_train.batches import encode_conversation, pad, training_batches  # noqa: E402
-from bonsai_edge_train.evaluate import answer_greedily, evaluate  # noqa: E402
-from bonsai_edge_train.model import Qwen3, Qwen3Config, apply_rope, causal_attention, rope_tables  # noqa: E402
-from bonsai_edge_train.robot_commands import Example  # noqa: E402
-from bonsai_edge_train.training import TrainingConfig, learning_rate_share, train  # noqa: E402
-from bonsai_edge_train.vocabulary import train_tokenizer  # noqa: E402
+from bonsai_edge_train.config import Qwen3Config  # noqa: E402
+from bonsai_edge_train.model import KVCache, Qwen3, RMSNorm, apply_rope, attention, rope_tables  # noqa: E402
+from bonsai_edge_train.q1_0 import binarize  # noqa: E402
 
 torch.set_num_threads(1)  # on a busy machine several threads spend their time waiting for each other
 
-STOP = Example("halt now", '{"actions":[{"action":"stop"}]}', frozenset())
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return train_tokenizer([f"user\n{STOP.command}\nassistant\n{STOP.answer}"] * 3, 300)
+TINY = {
+    "vocab_size": 300, "hidden_size": 128, "intermediate_size": 128, "num_layers": 2, "num_heads": 2, "num_kv_heads": 1,
+    "context_length": 64,
+}  # fmt: skip
 
 
 @pytest.fixture
-def model(tokenizer):
+def model():
     torch.manual_seed(0)
-    vocab_size = tokenizer.get_vocab_size()
-    return Qwen3(
-        Qwen3Config(vocab_size, hidden_size=128, intermediate_size=128, num_layers=1, num_heads=2, num_kv_heads=1)
-    )
+    return Qwen3(Qwen3Config(**TINY)).eval()
+
+
+@pytest.fixture
+def token_ids():
+    return torch.randint(0, 300, (3, 12), generator=torch.Generator().manual_seed(1))
 
 
 def test_attention_equals_the_library_function():
@@ -37,7 +32,8 @@ def test_attention_equals_the_library_function():
     expected = torch.nn.functional.scaled_dot_product_attention(
         q, k.repeat_interleave(2, 1), v.repeat_interleave(2, 1), is_causal=True
     )
-    torch.testing.assert_close(causal_attention(q, k, v), expected)
+    is_future = torch.ones(9, 9, dtype=torch.bool).triu(1)
+    torch.testing.assert_close(attention(q, k, v, is_future), expected)
 
 
 def test_rope_rotates_the_pair_of_dimension_i_and_i_plus_half():
@@ -50,42 +46,64 @@ def test_rope_rotates_the_pair_of_dimension_i_and_i_plus_half():
     assert rotated[[0, 2, 3, 4, 6, 7]].abs().max() == 0
 
 
-def test_later_tokens_do_not_change_earlier_logits(model):
-    token_ids = torch.tensor([[5, 6, 7, 8]])
-    changed = torch.tensor([[5, 6, 7, 99]])
+def test_rms_norm_is_that_of_the_paper_in_float32():
+    norm = RMSNorm(8, 1e-6)
+    x = torch.randn(3, 8, dtype=torch.bfloat16)
     with torch.no_grad():
-        torch.testing.assert_close(model(token_ids)[:, :3], model(changed)[:, :3])
+        norm.weight.copy_(torch.arange(8.0))
+    expected = x.float() / (x.float().square().mean(-1, keepdim=True) + 1e-6).sqrt() * torch.arange(8.0)
+    torch.testing.assert_close(norm(x), expected)
 
 
-def test_only_answer_tokens_have_full_weight(tokenizer):
-    token_ids, weights = encode_conversation(tokenizer, [STOP], None)
-    answer = [token_id for token_id, weight in zip(token_ids, weights, strict=True) if weight == 1.0]
-    assert tokenizer.decode(answer, skip_special_tokens=False) == STOP.answer + "<|im_end|>"
+def test_later_tokens_do_not_change_earlier_logits(model, token_ids):
+    changed = token_ids.clone()
+    changed[:, 8:] = 7
+    torch.testing.assert_close(model(changed)[:, :8], model(token_ids)[:, :8])
 
 
-def test_padding_has_no_weight(tokenizer):
-    token_ids, weights = pad([([1, 2, 3], [1.0] * 3), ([4], [1.0])], pad_id=9)
-    assert token_ids.tolist() == [[1, 2, 3], [4, 9, 9]]
-    assert weights.tolist() == [[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]]
+def test_logits_of_some_rows_are_those_of_all(model, token_ids):
+    rows = torch.tensor([0, 5, 35])
+    torch.testing.assert_close(model(token_ids, rows=rows), model(token_ids).flatten(0, 1)[rows])
 
 
-def test_learning_rate_warms_up_and_decays_to_zero():
-    config = TrainingConfig(num_steps=100, warmup_steps=10)
-    shares = [learning_rate_share(step, config) for step in range(101)]
-    assert (shares[0], shares[9], shares[100]) == (0.1, 1.0, 0.0)
+def test_decoding_with_a_cache_gives_the_logits_without_one(model, token_ids):
+    lengths = torch.tensor([5, 9, 3])
+    cache = KVCache(model.config, num_rows=3, capacity=12)
+    with torch.inference_mode():
+        model(token_ids[:, :9], cache=cache)  # rows 0 and 2 have padding behind their prompts
+        cache.lengths = lengths
+        for _ in range(3):
+            logits = model(token_ids[torch.arange(3), cache.lengths][:, None], cache=cache)[:, 0]
+            expected = model(token_ids)[torch.arange(3), cache.lengths]
+            torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+            cache.lengths = cache.lengths + 1
 
 
-def test_training_learns_one_command_and_evaluation_agrees(model, tokenizer):
-    def examples():
-        while True:
-            yield STOP
+def test_a_frozen_model_computes_the_same_from_the_weights_of_the_forward_pass(model, token_ids):
+    frozen = model.frozen()
+    assert frozen.config.weights == "float32"
+    assert torch.equal(frozen.token_embd, binarize(model.token_embd.detach()))
+    assert torch.equal(frozen(token_ids), model(token_ids))
 
-    losses = {}
-    batches = training_batches(tokenizer, examples(), tokens_per_batch=128, rng=Random(0))
-    before = evaluate(model, tokenizer, [STOP])
-    train(model, batches, TrainingConfig(num_steps=100, warmup_steps=5), losses.__setitem__)
-    after = evaluate(model, tokenizer, [STOP])
-    assert (before.exact_match, before.valid_json) == (0.0, 0.0)
-    assert (after.exact_match, after.valid_json) == (1.0, 1.0)
-    assert answer_greedily(model, tokenizer, [STOP.command, STOP.command]) == [STOP.answer] * 2
-    assert list(losses) == [100]
+
+@pytest.mark.parametrize("weights", ["q1_0", "float32"])
+def test_an_untied_head_has_a_weight_of_its_own(weights, token_ids):
+    torch.manual_seed(0)
+    model = Qwen3(Qwen3Config(**TINY, weights=weights, tied_head=False))
+    before = model(token_ids)
+    with torch.no_grad():
+        model.output.weight.neg_()
+    torch.testing.assert_close(model(token_ids), -before)
+
+
+@pytest.mark.parametrize(("weights", "num_values"), [("q1_0", 2), ("float32", 128)])
+def test_the_forward_weights_of_a_group_are_two_values_or_all(weights, num_values):
+    torch.manual_seed(0)
+    frozen = Qwen3(Qwen3Config(**TINY, weights=weights)).frozen()
+    matrices = [parameter for parameter in frozen.parameters() if parameter.dim() == 2]
+    assert {len(matrix[0, :128].unique()) for matrix in matrices} == {num_values}
+
+
+def test_gradients_reach_every_parameter(model, token_ids):
+    model(token_ids).square().mean().backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in model.parameters())

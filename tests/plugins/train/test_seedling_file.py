@@ -1,63 +1,65 @@
-"""The shipped file bonsai_edge/data/seedling.gguf: complete, small, and right about the demo commands."""
+"""The shipped file bonsai_edge/data/seedling.gguf: small, 1-bit throughout, and right about robot commands."""
 
-from pathlib import Path
+import json
+from importlib.resources import files
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the extra `train`")
-gguf = pytest.importorskip("gguf", reason="needs the extra `train`")
+import bonsai_edge
+from bonsai_edge.formats.checkpoint import open_checkpoint
+from bonsai_edge.formats.ggml_types import GGMLType
 
-from tokenizers.models import BPE  # noqa: E402
+pytest.importorskip("wonderwords", reason="needs the extra `train`")
 
-from bonsai_edge_train.evaluate import evaluate  # noqa: E402
-from bonsai_edge_train.export import tensor_names  # noqa: E402
-from bonsai_edge_train.held_out import DEMO_EXAMPLES, held_out_examples  # noqa: E402
-from bonsai_edge_train.model import Qwen3, Qwen3Config  # noqa: E402
-from bonsai_edge_train.vocabulary import add_special_tokens, make_tokenizer  # noqa: E402
+from bonsai_edge_train.robot_commands.scoring import Score
+from bonsai_edge_train.robot_commands.splits import DEMO_EXAMPLES, development_examples, load_hand_written
 
-torch.set_num_threads(1)  # on a busy machine several threads spend their time waiting for each other
-
-PATH = Path(__file__).parents[3] / "bonsai_edge" / "data" / "seedling.gguf"
+PATH = files("bonsai_edge") / "data" / "seedling.gguf"
 
 
 @pytest.fixture(scope="module")
-def reader():
-    return gguf.GGUFReader(PATH)
+def seedling():
+    with bonsai_edge.load("seedling") as model:
+        yield model
 
 
-@pytest.fixture(scope="module")
-def tokenizer(reader):
-    tokens = reader.fields["tokenizer.ggml.tokens"].contents()
-    merges = reader.fields["tokenizer.ggml.merges"].contents()
-    bpe = BPE({token: token_id for token_id, token in enumerate(tokens)}, [tuple(merge.split(" ")) for merge in merges])
-    tokenizer = make_tokenizer(bpe)
-    add_special_tokens(tokenizer)
-    return tokenizer
+def answer(model, command):
+    return model.generate_text([{"role": "user", "content": command}], temperature=0.0).text
 
 
-@pytest.fixture(scope="module")
-def model(reader, dequantize_q1_0):
-    """Decoded weights serve as latents: the mean magnitude of a group is then its scale again, exactly."""
-    tensors = {
-        tensor.name: dequantize_q1_0(tensor.data) if tensor.tensor_type.name == "Q1_0" else tensor.data.copy()
-        for tensor in reader.tensors
-    }
-    vocab_size = len(tensors["token_embd.weight"])
-    model = Qwen3(Qwen3Config(vocab_size))
-    names = tensor_names(model.config.num_layers)
-    model.load_state_dict({ours: torch.from_numpy(tensors.pop(theirs)) for ours, theirs in names})
-    assert not tensors
-    return model.eval()
+def score(model, examples):
+    result = Score()
+    for example in examples:
+        result.add(example, answer(model, example.command))
+    return result
 
 
-def test_file_is_small_enough_to_ship():
-    assert PATH.stat().st_size <= 4_000_000
+def test_the_file_is_small_enough_to_ship_and_has_room_for_a_conversation(seedling):
+    assert PATH.stat().st_size <= 8_000_000
+    assert seedling.spec.context_length >= 512
 
 
-def test_demo_commands_are_answered_exactly(model, tokenizer):
-    assert evaluate(model, tokenizer, DEMO_EXAMPLES).misses == []
+def test_every_matrix_has_one_bit_weights():
+    tensors = open_checkpoint(PATH).tensors
+    types = {name: tensor.ggml_type for name, tensor in tensors.items() if not name.endswith("norm.weight")}
+    assert types
+    assert set(types.values()) == {GGMLType.Q1_0}
 
 
-def test_most_generated_held_out_commands_are_answered_exactly(model, tokenizer):
-    score = evaluate(model, tokenizer, held_out_examples(64)["generated"])
-    assert score.exact_match >= 0.9
+def test_the_commands_of_the_demo_are_answered_exactly(seedling):
+    assert score(seedling, DEMO_EXAMPLES).misses == []
+
+
+@pytest.mark.parametrize("command", ["stop", "STOP", "Stop!", "halt", "freeze", "don't move", "please stop"])
+def test_stop_is_understood(seedling, command):
+    assert json.loads(answer(seedling, command))["actions"] == [{"action": "stop"}]
+
+
+def test_most_hand_written_sentences_of_the_development_set_are_answered_exactly(seedling):
+    assert score(seedling, load_hand_written("hand_written_development")[::3]).total.exact_match >= 0.7
+
+
+def test_answers_to_generated_sentences_are_valid(seedling):
+    total = score(seedling, development_examples(60)).total
+    assert total.valid_share >= 0.98
+    assert total.exact_match >= 0.75

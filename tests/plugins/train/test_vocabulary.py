@@ -1,24 +1,30 @@
 """The byte-level vocabulary: every byte has a token, text survives the round trip."""
 
-from itertools import islice
-
 import pytest
 
 from bonsai_edge_train.chat import CHAT_TEMPLATE, render_prompt
-from bonsai_edge_train.held_out import training_examples
 from bonsai_edge_train.vocabulary import read_vocabulary, train_tokenizer
 
 jinja2 = pytest.importorskip("jinja2", reason="jinja2 renders the chat template")
 
 
+TEXTS = [
+    f"{verb} the {colour} {noun} {amount} times, please"
+    for verb in ("pick up", "look at", "bring me", "push", "clean")
+    for colour in ("red", "blue", "green", "yellow")
+    for noun in ("cube", "bottle", "hammer", "umbrella", "screwdriver")
+    for amount in range(9, 14)
+]
+
+
 @pytest.fixture(scope="module")
 def tokenizer():
-    return train_tokenizer((example.command for example in islice(training_examples(0, []), 500)), 400)
+    return train_tokenizer(TEXTS, 310)
 
 
 def test_special_tokens_are_the_last_ones(tokenizer):
     tokens = read_vocabulary(tokenizer).tokens
-    assert len(tokens) == 400
+    assert len(tokens) == 310
     assert tokens[-3:] == ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
