@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bonsai_edge.formats.checkpoint import Checkpoint
     from bonsai_edge.memory.plan import MemoryPlan
     from bonsai_edge.model_spec import ModelSpec
@@ -33,6 +35,20 @@ class Availability:
     reason: str
     score: int = 0
     details: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WarmReport:
+    """What `Backend.warm` left on disk.
+
+    `target` is what was compiled for, such as an instruction set; `compiled` names what was not there before;
+    `num_bytes` counts all that lies in `folder`.
+    """
+
+    target: str
+    folder: Path
+    compiled: tuple[str, ...]
+    num_bytes: int
 
 
 @dataclass(frozen=True)
@@ -91,3 +107,11 @@ class Backend(ABC):
         `threads` are how many processor threads it may compute with. Raises UnsupportedModelError when the model has a
         part that the backend cannot run.
         """
+
+    def warm(self) -> WarmReport | None:
+        """Compile what requests to any model can need and keep it on disk; None if there is nothing to compile.
+
+        After `load` no request may wait for a compiler either way; this spares the next process's load the time.
+        Raises BackendUnavailableError, and OSError if it cannot be written.
+        """
+        return None

@@ -10,7 +10,8 @@ class DeviceProfile:
     """Facts about a machine that decide how a model is loaded.
 
     `available_memory_bytes` is what may be allocated now, and `memory_limit_source` says what binds it
-    ("MemAvailable", "cgroup" or "the operating system"). `usable_cores` respects affinity and cgroup quota.
+    ("MemAvailable", "cgroup" or "the operating system"). `usable_cores` are those worth a compute thread, and
+    `core_limit_source` says what binds them ("affinity", "physical cores", "big cores" or "cgroup").
     """
 
     name: str
@@ -19,3 +20,4 @@ class DeviceProfile:
     available_memory_bytes: int
     memory_limit_source: str
     usable_cores: int
+    core_limit_source: str = "affinity"

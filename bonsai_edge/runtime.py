@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 
@@ -12,6 +13,8 @@ from bonsai_edge.memory.plan import plan_memory
 from bonsai_edge.model import Model
 from bonsai_edge.model_store import resolve_model_path
 from bonsai_edge.plugin_manager import device_profile, select_backend
+
+logger = logging.getLogger(__name__)
 
 _MOST_THREADS_A_CORE = 4  # waiting threads spin: more would only take the cores from one another
 _LEAST_BYTES_A_THREAD = 1 << 20  # read in about 0.1 ms, some ten times as long as the threads of a step meet
@@ -50,6 +53,13 @@ def load(
         backend_name=chosen.name,
     )
     model.load_s = time.perf_counter() - started
+    logger.info(
+        "%s computes with %d threads; %d cores are usable (%s).",
+        model.name,
+        model.threads,
+        device.usable_cores,
+        device.core_limit_source,
+    )
     return model
 
 

@@ -1,6 +1,7 @@
 """`load` and what it says when it cannot."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,13 @@ def test_threads_are_those_asked_for_or_the_cores_of_the_device(model_path, offe
     assert backend.threads == 3
     load(model_path, backend="fake", context=32).close()
     assert backend.threads >= 1
+
+
+def test_the_threads_and_what_binds_their_number_are_logged(model_path, caplog):
+    caplog.set_level("INFO", logger="bonsai_edge.runtime")
+    load(model_path, backend="reference", context=32, threads=2).close()
+    assert caplog.messages[-1].startswith("random computes with 1 threads; ")
+    assert re.search(r" \d+ cores are usable \((affinity|physical cores|big cores|cgroup)\)\.$", caplog.messages[-1])
 
 
 def test_an_unknown_backend_is_refused_with_the_installed_ones(model_path, offer):

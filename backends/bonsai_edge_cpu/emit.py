@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from llvmlite import ir
@@ -57,12 +57,21 @@ def concatenate(builder: ir.IRBuilder, low: ir.Value, high: ir.Value) -> ir.Valu
     return builder.shuffle_vector(low, high, ir.Constant(vector(I32, count), list(range(count))))
 
 
-def sum_lanes(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
-    """Add all lanes of a float vector in a fixed order: halves, quarters and so on."""
+def reduce_lanes(builder: ir.IRBuilder, value: ir.Value, combine: Callable[[ir.Value, ir.Value], ir.Value]) -> ir.Value:
+    """Combine all lanes of a vector into one scalar in a fixed order: halves, quarters and so on."""
     while value.type.count > 1:
-        low, high = halve(builder, value)
-        value = builder.fadd(low, high)
+        value = combine(*halve(builder, value))
     return builder.extract_element(value, constant(I32, 0))
+
+
+def sum_lanes(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    """Add all lanes of a float vector in the order of `reduce_lanes`."""
+    return reduce_lanes(builder, value, builder.fadd)
+
+
+def shuffle(builder: ir.IRBuilder, lanes: Sequence[int], low: ir.Value, high: ir.Value | None = None) -> ir.Value:
+    """Return the named lanes; those of `high` count on from the last of `low`."""
+    return builder.shuffle_vector(low, low if high is None else high, ir.Constant(vector(I32, len(lanes)), list(lanes)))
 
 
 def multiply_add(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import struct
 from importlib.util import find_spec
 
-from bonsai_edge.backend import Availability, Backend, ModelRunner
+from bonsai_edge.backend import Availability, Backend, ModelRunner, WarmReport
 from bonsai_edge.errors import BackendUnavailableError
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.hookspecs import hookimpl
@@ -21,11 +22,10 @@ class CpuBackend(Backend):
     summary = "Numba kernels on the CPU"
 
     def probe(self) -> Availability:
-        """Check for Numba and a 64-bit processor, then compile and run the smallest kernel and compare its result."""
-        if struct.calcsize("P") != 8:
-            return Availability(False, "The Python interpreter is 32-bit; install a 64-bit operating system.")
-        if find_spec("numba") is None:
-            return Availability(False, "Numba is not installed; run: pip install numba")
+        """Check for a 64-bit processor and Numba, then compile and run the smallest kernel and compare its result."""
+        missing = _missing_foundation()
+        if missing is not None:
+            return Availability(False, missing)
         from bonsai_edge_cpu.isa.selection import selected_isa
 
         try:
@@ -44,6 +44,32 @@ class CpuBackend(Backend):
         from bonsai_edge_cpu.runner import CpuRunner
 
         return CpuRunner(checkpoint, plan.num_pages, threads)
+
+    def warm(self) -> WarmReport:
+        """Load the embedded model: kernels tell weight types and shapes apart when they run, not when compiled."""
+        from bonsai_edge_cpu.warming import warm_kernels
+
+        return warm_kernels(self)
+
+
+def _missing_foundation() -> str | None:
+    """Say what Numba would need and this machine lacks, and the remedy; None if it is all there."""
+    if _pointer_bytes() != 8:
+        return (
+            f"This Python is 32-bit (on {platform.machine()}), and the kernels need 64 bits: install a 64-bit "
+            f"operating system, such as Raspberry Pi OS (64-bit), and its Python."
+        )
+    if find_spec("numba") is None:
+        return "Numba is not installed; run: pip install numba"
+    try:
+        import numba  # noqa: F401  (whether it can be is the question)
+    except (ImportError, OSError) as exc:  # OSError: the shared library of LLVM
+        return f"Numba cannot be imported ({exc}); run: pip install --upgrade --force-reinstall numba"
+    return None
+
+
+def _pointer_bytes() -> int:
+    return struct.calcsize("P")
 
 
 @hookimpl

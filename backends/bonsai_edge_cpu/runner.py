@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bonsai_edge.backend import KV_PAGE_TOKENS, Batch, ModelRunner
+from bonsai_edge.backend import Batch, ModelRunner
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.rope import Rope
 from bonsai_edge_cpu.barrier import new_barrier
@@ -33,8 +33,7 @@ class CpuRunner(ModelRunner):
         self._dimensions = make_dimensions(self.spec)
         self._weights = make_weights(checkpoint)
         self._kv_cache = make_kv_cache(self.spec, num_pages)
-        context = num_pages * KV_PAGE_TOKENS
-        self._work = make_workspace(self.spec, _MAX_BATCH_ROWS, num_threads, context, new_barrier())
+        self._work = make_workspace(self.spec, _MAX_BATCH_ROWS, num_threads, new_barrier())
         self._team = ThreadTeam(num_threads)
         self._compile()
 

@@ -9,7 +9,8 @@ import numpy as np
 from bonsai_edge.formats.ggml_types import GGMLType, dequantize
 from bonsai_edge_cpu.compilation import compiled
 from bonsai_edge_cpu.kernels.q1_0 import q1_0_matmul
-from bonsai_edge_cpu.kernels.quantization import quantize_block
+from bonsai_edge_cpu.kernels.q1_0_tables import make_sums, make_tables
+from bonsai_edge_cpu.kernels.quantization import make_activations, quantize
 
 _NUM_ROWS = 5
 
@@ -21,10 +22,9 @@ def smoke_test_failure() -> str | None:
     packed = rng.integers(0, 256, (_NUM_ROWS, 18), dtype=np.uint8)
     packed[:, :2] = np.array([0.5], "<f2").view(np.uint8)
     x = rng.integers(-127, 128, 128).astype(np.float32)
-    x[:64:4] = 127.0  # every lane's scale is 1, so that the result is exact
-    quants, scales = np.zeros((1, 1, 128), np.int8), np.zeros((1, 1, 16), np.float32)
-    negative_sums, out = np.zeros((1, 1, 16), np.int32), np.zeros((1, _NUM_ROWS), np.float32)
-    _multiply(packed, x, quants, scales, negative_sums, out)
+    x[::32] = 127.0  # every group's scale is 1, so that the result is exact
+    out = np.zeros((1, _NUM_ROWS), np.float32)
+    _multiply(packed, x[np.newaxis], make_activations(1, 1), make_tables(1)[0], make_sums(1)[0], out)
     expected = dequantize(packed, GGMLType.Q1_0) @ x
     if not np.allclose(out[0], expected, rtol=1e-5):
         return f"a product is {out[0].tolist()}, expected {expected.tolist()}."
@@ -32,6 +32,6 @@ def smoke_test_failure() -> str | None:
 
 
 @compiled
-def _multiply(packed, x, quants, scales, negative_sums, out):
-    quantize_block(x.ctypes.data, quants.ctypes.data, scales.ctypes.data, negative_sums.ctypes.data)
-    q1_0_matmul(packed.ctypes.data, packed.shape[1], 1, 0, packed.shape[0], quants, scales, negative_sums, 1, out, 0)
+def _multiply(packed, x, activations, tables, sums, out):
+    quantize(x, 0, 0, 1, activations)
+    q1_0_matmul(packed.ctypes.data, packed.shape[1], 1, 0, packed.shape[0], activations, 1, tables, sums, out, 0)

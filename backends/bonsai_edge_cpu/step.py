@@ -10,14 +10,15 @@ from bonsai_edge.formats.ggml_types import GGMLType
 from bonsai_edge_cpu.barrier import wait_for_team
 from bonsai_edge_cpu.compilation import compiled
 from bonsai_edge_cpu.kernels.activation import silu_multiply
-from bonsai_edge_cpu.kernels.attention import attend, write_keys_values
+from bonsai_edge_cpu.kernels.attention import attend
 from bonsai_edge_cpu.kernels.dense import dense_matmul
 from bonsai_edge_cpu.kernels.embedding import embed
-from bonsai_edge_cpu.kernels.norm import norm_and_quantize, quantize
-from bonsai_edge_cpu.kernels.q1_0 import q1_0_matmul
+from bonsai_edge_cpu.kernels.kv_write import write_keys_values
+from bonsai_edge_cpu.kernels.norm import norm_and_quantize
+from bonsai_edge_cpu.kernels.q1_0 import MIN_TABLE_TOKENS, q1_0_matmul
+from bonsai_edge_cpu.kernels.quantization import BLOCK_COLUMNS, interleave, quantize
 from bonsai_edge_cpu.tables import (
     ADDRESS,
-    BLOCK_COLUMNS,
     DOWN,
     GATE,
     KEY,
@@ -91,13 +92,17 @@ def _share(total, granule, num_threads, thread):
 def _norm(x, rows, weight, eps, work, num_threads, thread):
     first, last = _share(weight.size // BLOCK_COLUMNS, 1, num_threads, thread)
     norm_and_quantize(x, rows, weight, eps, first, last, work)
+    if rows.size >= MIN_TABLE_TOKENS:
+        interleave(work.activations, rows.size, first, last)
 
 
 @compiled
 def _quantize(x, num_tokens, work, num_threads, thread):
     first, last = _share(x.shape[1] // BLOCK_COLUMNS, 1, num_threads, thread)
     for token in range(num_tokens):
-        quantize(x, token, first, last, work)
+        quantize(x, token, first, last, work.activations)
+    if num_tokens >= MIN_TABLE_TOKENS:
+        interleave(work.activations, num_tokens, first, last)
 
 
 @compiled
@@ -109,7 +114,7 @@ def _project(matrix, x, num_tokens, out, accumulate, work, num_threads, thread):
         num_blocks = num_columns // BLOCK_COLUMNS
         q1_0_matmul(
             address, row_bytes, num_blocks, first, last,
-            work.quants, work.scales, work.negative_sums, num_tokens, out, accumulate,
+            work.activations, num_tokens, work.tables[thread], work.sums[thread], out, accumulate,
         )  # fmt: skip
     else:
         dense_matmul(address, matrix[TYPE], row_bytes, first, last, x, num_columns, num_tokens, out, accumulate)

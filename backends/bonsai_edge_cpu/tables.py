@@ -12,9 +12,11 @@ from bonsai_edge.errors import UnsupportedModelError
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.formats.tensor import QuantizedTensor
 from bonsai_edge.model_spec import ModelSpec
-
-BLOCK_COLUMNS = 128
-_LANES = 16
+from bonsai_edge_cpu.aligned import aligned_empty
+from bonsai_edge_cpu.kernels.attention import attention_scratch_floats
+from bonsai_edge_cpu.kernels.dense import WIDTH
+from bonsai_edge_cpu.kernels.q1_0_tables import make_sums, make_tables
+from bonsai_edge_cpu.kernels.quantization import BLOCK_COLUMNS, Activations, make_activations
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -67,23 +69,23 @@ class StepInput(NamedTuple):
 class Workspace(NamedTuple):
     """The intermediate results of a step, allocated once for the largest batch; float32 (max_rows, width) if not said.
 
-    x: hidden states. floats: what was normalized last. quants int8 (max_rows, max_blocks, 128), scales float32 and
-    negative_sums int32 (max_rows, max_blocks, 16): the same quantized. scores: (num_threads, context). logits:
+    x: hidden states. floats: what was normalized last. activations: what was quantized last. tables int16, sums: a
+    thread's own memory of the table kernel. attention_scratch: see `kernels.attention`, a row a thread. logits:
     (max_rows, vocab_size). all_rows: int32 0 … max_rows - 1. barrier: see `barrier`.
     """
 
     x: Floats
     floats: Floats
-    quants: npt.NDArray[np.int8]
-    scales: Floats
-    negative_sums: npt.NDArray[np.int32]
+    activations: Activations
+    tables: npt.NDArray[np.int16]
+    sums: Floats
     q: Floats
     k: Floats
     v: Floats
     attention: Floats
     gate: Floats
     up: Floats
-    scores: Floats
+    attention_scratch: Floats
     logits: Floats
     all_rows: npt.NDArray[np.int32]
     barrier: npt.NDArray[np.int32]
@@ -120,12 +122,9 @@ def make_weights(checkpoint: Checkpoint) -> Weights:
     )
 
 
-def make_workspace(
-    spec: ModelSpec, max_rows: int, num_threads: int, context: int, barrier: npt.NDArray[np.int32]
-) -> Workspace:
+def make_workspace(spec: ModelSpec, max_rows: int, num_threads: int, barrier: npt.NDArray[np.int32]) -> Workspace:
     """Reserve the memory of all intermediate results; the system hands it out when it is first touched."""
     widest = max(spec.hidden_size, spec.attention_size, spec.intermediate_size)
-    num_blocks = widest // BLOCK_COLUMNS
 
     def floats(*shape: int) -> Floats:
         return np.empty(shape, np.float32)
@@ -133,16 +132,16 @@ def make_workspace(
     return Workspace(
         x=floats(max_rows, spec.hidden_size),
         floats=floats(max_rows, spec.hidden_size),
-        quants=np.empty((max_rows, num_blocks, BLOCK_COLUMNS), np.int8),
-        scales=floats(max_rows, num_blocks, _LANES),
-        negative_sums=np.empty((max_rows, num_blocks, _LANES), np.int32),
+        activations=make_activations(max_rows, widest // BLOCK_COLUMNS),
+        tables=make_tables(num_threads),
+        sums=make_sums(num_threads),
         q=floats(max_rows, spec.attention_size),
         k=floats(max_rows, spec.kv_size),
         v=floats(max_rows, spec.kv_size),
         attention=floats(max_rows, spec.attention_size),
         gate=floats(max_rows, spec.intermediate_size),
         up=floats(max_rows, spec.intermediate_size),
-        scores=floats(num_threads, context),
+        attention_scratch=aligned_empty((num_threads, attention_scratch_floats(spec.head_dim)), np.float32),
         logits=floats(max_rows, spec.vocab_size),
         all_rows=np.arange(max_rows, dtype=np.int32),
         barrier=barrier,
@@ -167,7 +166,7 @@ def _check_widths(checkpoint: Checkpoint) -> None:
         "embedding_length": (spec.hidden_size, BLOCK_COLUMNS),
         "feed_forward_length": (spec.intermediate_size, BLOCK_COLUMNS),
         "attention.key_length times head_count": (spec.attention_size, BLOCK_COLUMNS),
-        "attention.key_length": (spec.head_dim, _LANES),
+        "attention.key_length": (spec.head_dim, WIDTH),
     }
     for key, (width, multiple) in widths.items():
         if width % multiple:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bonsai_edge.cli.options import is_json_asked
-from bonsai_edge.cli.terminal import echo_error, one_line
+from bonsai_edge.cli.terminal import echo_error, one_line, show_progress
 from bonsai_edge.errors import BonsaiError
 from bonsai_edge.version import __version__
 
@@ -25,6 +25,7 @@ COMMANDS = {
     "ask": "Send one prompt to a running server.",
     "inspect": "Describe a model file without loading its weights.",
     "backends": "List the compute backends, usable or not and why.",
+    "warm": "Compile now what the first start would have to.",
     "bench": "Measure prefill, decode and memory bandwidth.",
 }
 """Every command of core and its line of help; `x` is the attribute `x` of the module `bonsai_edge.cli.x`."""
@@ -99,3 +100,4 @@ def main() -> None:
       bonsai-edge generate "pick up the red cube"
       bonsai-edge serve --model Bonsai-1.7B-Q1_0.gguf
     """
+    show_progress()

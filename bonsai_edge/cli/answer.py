@@ -3,37 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
 from bonsai_edge.cli.terminal import echo_answer, echo_json
 from bonsai_edge.generation import GenerationEvent, GenerationResult
 
+if TYPE_CHECKING:
+    from bonsai_edge.model import Model
+    from bonsai_edge.rpc.compute import ServedModel
 
-def show_answer(events: Iterable[GenerationEvent], *, as_json: bool) -> GenerationResult:
-    """Print the text as it comes and then its figures, or only the result as one JSON object; return the result."""
+
+def describe_model(model: Model | ServedModel) -> str:
+    """Say in one line what was loaded and what computes it."""
+    return f"{model.name} on {model.backend_name}{_team(model.threads)}, context {model.context} tokens"
+
+
+def show_answer(events: Iterable[GenerationEvent], *, as_json: bool, threads: int | None = None) -> GenerationResult:
+    """Print the text as it comes and then its figures, or only the result as one JSON object; return the result.
+
+    `threads` are told with the figures where they are known.
+    """
     for event in events:
         if isinstance(event, GenerationResult):
             if as_json:
                 echo_json(event)
             else:
                 click.echo()
-                click.echo(figures(event), err=True)
+                click.echo(figures(event, threads), err=True)
             return event
         if not as_json:
             echo_answer(event.text)
     raise AssertionError("a generation ends with its result")
 
 
-def figures(result: GenerationResult) -> str:
+def figures(result: GenerationResult, threads: int | None = None) -> str:
     """Say in one line how much was read and written, how fast, and why it ended."""
     usage, timings = result.usage, result.timings
     return (
         f"[prompt {usage.prompt_tokens} tokens{_speed(timings.prefill_tokens_per_s)}; "
         f"answer {usage.completion_tokens} tokens{_speed(timings.decode_tokens_per_s)}; {result.finish_reason}; "
-        f"{result.model} on {result.backend}, loaded in {timings.load_s:.2f} s]"
+        f"{result.model} on {result.backend}{_team(threads)}, loaded in {timings.load_s:.2f} s]"
     )
 
 
 def _speed(tokens_per_s: float | None) -> str:
     return "" if tokens_per_s is None else f" at {tokens_per_s:.1f}/s"
+
+
+def _team(threads: int | None) -> str:
+    return "" if threads is None else f" with {threads} thread{'' if threads == 1 else 's'}"

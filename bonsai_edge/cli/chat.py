@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bonsai_edge.cli.answer import show_answer
+from bonsai_edge.cli.answer import describe_model, show_answer
 from bonsai_edge.cli.options import (
     backend_option,
     context_option,
@@ -64,7 +64,7 @@ def chat(
     from bonsai_edge.runtime import load
 
     with load(model, backend=backend, context=context, threads=threads) as loaded:
-        click.echo(f"{loaded.name} on {loaded.backend_name}, {loaded.context} tokens of context. {_HELP}", err=True)
+        click.echo(f"{describe_model(loaded)}. {_HELP}", err=True)
         conversation = Conversation(loaded, system, options, as_json=as_json)
         for line in _read_lines():
             if line == "/exit":

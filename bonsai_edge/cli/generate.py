@@ -56,7 +56,8 @@ def generate(
     from bonsai_edge.runtime import load
 
     with load(model, backend=backend, context=context, threads=threads) as loaded:
-        show_answer(loaded.stream(text if raw else [Message("user", text)], options), as_json=as_json)
+        events = loaded.stream(text if raw else [Message("user", text)], options)
+        show_answer(events, as_json=as_json, threads=loaded.threads)
 
 
 def _read_prompt(argument: str | None) -> str:

@@ -34,7 +34,7 @@ threads_option = click.option(
     "-t",
     type=click.IntRange(1),
     metavar="N",
-    help="Threads to compute with.  [default: the cores this process may use]",
+    help="Threads to compute with.  [default: the big cores that this process may use]",
 )
 context_option = click.option(
     "--context",

@@ -47,12 +47,13 @@ def serve(
     import os
     import signal
 
+    from bonsai_edge.cli.answer import describe_model
     from bonsai_edge.cli.terminal import echo_json
     from bonsai_edge.rpc.server import Server
     from bonsai_edge.runtime import load
 
     def announce(served: ServedModel) -> None:
-        click.echo(f"ready: {served.name} on {served.backend_name}, context {served.context} tokens", err=True)
+        click.echo(f"ready: {describe_model(served)}", err=True)
         if as_json:
             echo_json(
                 {

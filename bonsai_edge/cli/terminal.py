@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 from typing import Any
@@ -11,6 +12,7 @@ import click
 import msgspec
 
 from bonsai_edge.errors import BonsaiError, RemoteError
+from bonsai_edge.progress import progress
 
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 _NOT_ON_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -45,3 +47,15 @@ def echo_error(error: BonsaiError, *, as_json: bool) -> None:
     click.echo(one_line(f"Error [{code}]: {error}"), err=True)
     if as_json:
         echo_json({"error": {"code": code, "cause": error.cause, "remedy": error.remedy}})
+
+
+class _ProgressHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(one_line(record.getMessage()), err=True)
+
+
+def show_progress() -> None:
+    """Print on standard error what any part of the program says through `bonsai_edge.progress`."""
+    progress.setLevel(logging.INFO)
+    if not any(isinstance(handler, _ProgressHandler) for handler in progress.handlers):
+        progress.addHandler(_ProgressHandler())

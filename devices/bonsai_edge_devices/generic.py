@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 
 from bonsai_edge.device import DeviceProfile
-from bonsai_edge_devices.cgroup import available_memory_bytes, cpu_quota_cores
+from bonsai_edge_devices.cgroup import available_memory_bytes
+from bonsai_edge_devices.cores import usable_cores
 from bonsai_edge_devices.pseudo_files import read_counters, read_text
 
 
@@ -19,13 +20,15 @@ def read_profile(root: Path = Path("/")) -> DeviceProfile:
     cgroup_bytes = available_memory_bytes(root)
     if cgroup_bytes is not None and cgroup_bytes < available_bytes:
         available_bytes, source = cgroup_bytes, "cgroup"
+    cores, core_source = usable_cores(root)
     return DeviceProfile(
         name=_name(root),
         machine=platform.machine(),
         total_memory_bytes=total_bytes,
         available_memory_bytes=available_bytes,
         memory_limit_source=source,
-        usable_cores=_usable_cores(root),
+        usable_cores=cores,
+        core_limit_source=core_source,
     )
 
 
@@ -36,21 +39,6 @@ def _memory(root: Path) -> tuple[int, int, str]:
         return kib["MemTotal"] * 1024, kib["MemAvailable"] * 1024, "MemAvailable"
     memory = psutil.virtual_memory()
     return memory.total, memory.available, "the operating system"
-
-
-def _usable_cores(root: Path) -> int:
-    """Return the cores that affinity allows, no more than the whole cores of the quota, at least one."""
-    status = read_text(root / "proc/self/status") or ""
-    allowed = re.search(r"^Cpus_allowed_list:\s*(\S+)", status, re.MULTILINE)
-    cores = _count_cores(allowed[1]) if allowed else psutil.cpu_count() or 1
-    quota = cpu_quota_cores(root)
-    return cores if quota is None else max(1, min(cores, int(quota)))
-
-
-def _count_cores(cpu_list: str) -> int:
-    """Count the cores of a list such as "0-3,8"."""
-    ends = [part.split("-") for part in cpu_list.split(",")]
-    return sum(int(end[-1]) - int(end[0]) + 1 for end in ends)
 
 
 def _name(root: Path) -> str:

@@ -20,7 +20,7 @@ def test_text_goes_to_standard_output_and_figures_to_standard_error(cli: CliRunn
     assert result.exit_code == 0
     assert result.stdout == "Grüße, robot\n"
     assert result.stderr == (
-        "[prompt 5 tokens at 10.0/s; answer 2 tokens; stop; fake on fake-backend, loaded in 0.25 s]\n"
+        "[prompt 5 tokens at 10.0/s; answer 2 tokens; stop; fake on fake-backend with 1 thread, loaded in 0.25 s]\n"
     )
     assert fake_model.is_closed
 

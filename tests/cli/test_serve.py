@@ -92,7 +92,7 @@ def test_signal_ends_the_server_and_its_running_generation(
     assert serving.returncode == 0
     lines = said.splitlines()
     assert lines[:2] == [f"listening on {each}" for each in endpoints]
-    assert lines[2].startswith("ready: seedling on reference, context ")
+    assert lines[2].startswith("ready: seedling on reference with 1 thread, context ")
     assert len(lines) == 3
     assert list(tmp_path.iterdir()) == []
 
@@ -132,7 +132,7 @@ def test_server_says_where_it_listens_and_stops_on_a_signal(
     stopping.join()
     assert result.exit_code == 0
     assert result.stdout == ""
-    assert result.stderr == f"listening on {endpoint}\nready: fake on fake-backend, context 100 tokens\n"
+    assert result.stderr == f"listening on {endpoint}\nready: fake on fake-backend with 1 thread, context 100 tokens\n"
     assert served_model.loaded_with == {"model": "m.gguf", "backend": "cpu", "threads": 3, "context": 64}
     assert served_model.is_closed
     assert list(tmp_path.iterdir()) == []

@@ -152,7 +152,7 @@ def test_quota_of_less_than_a_core_still_is_one(tmp_path: Path) -> None:
 
 def test_machine_without_proc_is_asked_through_psutil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=16 << 30, available=9 << 30))
-    monkeypatch.setattr(psutil, "cpu_count", lambda: 10)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: 10)
     monkeypatch.setattr("platform.platform", lambda: "macOS-15.1-arm64-arm-64bit")
     monkeypatch.setattr("platform.machine", lambda: "arm64")
     profile = read_profile(tmp_path)

@@ -15,41 +15,39 @@ from bonsai_edge_cpu.compilation import compiled
 from bonsai_edge_cpu.emit import F32, load, store, vector
 from bonsai_edge_cpu.intrinsics import make_intrinsic
 from bonsai_edge_cpu.kernels.activation import silu_multiply
-from bonsai_edge_cpu.kernels.dense import add_scaled_half, dense_matmul, dot_half, store_half
+from bonsai_edge_cpu.kernels.dense import dense_matmul, dot_half, load_half, store_half
 from bonsai_edge_cpu.kernels.embedding import embed
 from bonsai_edge_cpu.kernels.exponential import emit_exp
 from bonsai_edge_cpu.kernels.q1_0 import q1_0_matmul
-from bonsai_edge_cpu.kernels.quantization import quantize_block
+from bonsai_edge_cpu.kernels.q1_0_tables import make_sums, make_tables
+from bonsai_edge_cpu.kernels.quantization import Activations, interleave, make_activations, quantize
 
-LANE_COLUMNS = np.concatenate([np.arange(64).reshape(16, 4), 64 + np.arange(64).reshape(16, 4)], axis=1)
-"""The eight columns of a block that share a scale, for each of the 16 lanes."""
+COLUMNS = 8 * np.arange(16) + np.arange(8)[:, None]
+"""The columns of a block in the order in which its quants are stored, (8 planes, 16)."""
 
 Floats = npt.NDArray[np.float32]
-Quantized = tuple[npt.NDArray[np.int8], Floats, npt.NDArray[np.int32]]
 
 
 @compiled
-def _quantize_rows(x, quants_, scales, negative_sums):  # type: ignore[no-untyped-def]
+def _quantize_rows(x, activations):  # type: ignore[no-untyped-def]
     for token in range(x.shape[0]):
-        for block in range(quants_.shape[1]):
-            quantize_block(
-                x[token, block * 128 :].ctypes.data,
-                quants_[token, block].ctypes.data,
-                scales[token, block].ctypes.data,
-                negative_sums[token, block].ctypes.data,
-            )
+        quantize(x, token, 0, x.shape[1] // 128, activations)
+    interleave(activations, x.shape[0], 0, x.shape[1] // 128)
 
 
-def quantize_rows(x: Floats) -> Quantized:
+def quantize_rows(x: Floats) -> Activations:
     """Quantize float32 (num_tokens, num_columns) as the kernels do."""
-    num_tokens, num_blocks = x.shape[0], x.shape[1] // 128
-    result = (
-        np.zeros((num_tokens, num_blocks, 128), np.int8),
-        np.zeros((num_tokens, num_blocks, 16), np.float32),
-        np.zeros((num_tokens, num_blocks, 16), np.int32),
-    )
-    _quantize_rows(x, *result)
-    return result
+    activations = make_activations(x.shape[0], x.shape[1] // 128)
+    _quantize_rows(x, activations)
+    return activations
+
+
+def dequantize_rows(activations: Activations) -> npt.NDArray[np.float64]:
+    """Return the numbers that the quants stand for, (num_tokens, num_columns)."""
+    num_tokens = len(activations.quants)
+    x = np.zeros((num_tokens, activations.quants.shape[1], 128), np.float64)
+    x[:, :, COLUMNS] = activations.quants.reshape(num_tokens, -1, 8, 16)
+    return (x.reshape(*x.shape[:2], 4, 32) * activations.scales[..., None]).reshape(num_tokens, -1)
 
 
 def random_q1_0(rng: np.random.Generator, num_rows: int, num_columns: int) -> npt.NDArray[np.uint8]:
@@ -59,66 +57,73 @@ def random_q1_0(rng: np.random.Generator, num_rows: int, num_columns: int) -> np
     return blocks.reshape(num_rows, -1)
 
 
-def multiply(packed: npt.NDArray[np.uint8], activations: Quantized, first: int, last: int, out: Floats) -> Floats:
-    """Overwrite the columns first … last - 1 of out with the product."""
-    num_blocks, num_tokens = packed.shape[1] // 18, len(activations[0])
-    q1_0_matmul(packed.ctypes.data, packed.shape[1], num_blocks, first, last, *activations, num_tokens, out, 0)
+def multiply(
+    packed: npt.NDArray[np.uint8], activations: Activations, first: int, last: int, out: Floats, accumulate: int = 0
+) -> Floats:
+    """Multiply rows first … last - 1 into the same columns of out (num_tokens, num_rows)."""
+    num_blocks = packed.shape[1] // 18
+    scratch = make_tables(1)[0], make_sums(1)[0]
+    q1_0_matmul(
+        packed.ctypes.data, packed.shape[1], num_blocks, first, last, activations, len(out), *scratch, out, accumulate
+    )
     return out
 
 
 def check_quantization() -> None:
-    """Scales are the peak of each lane over 127, quants the nearest integers, sums exact; zeros stay zeros."""
+    """Scales are the peak of 32 columns over 127, quants the nearest integers, sums exact; zeros stay zeros."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((3, 256)).astype(np.float32)
     x[1, :128] = 0
     x[2, 5] = -300
-    quants_, scales, negative_sums = quantize_rows(x)
-    lanes = x.reshape(3, 2, 128)[:, :, LANE_COLUMNS]
-    expected_scales = np.abs(lanes).max(axis=-1) / 127
-    np.testing.assert_allclose(scales, expected_scales, rtol=1e-6)
-    quantized = quants_[:, :, LANE_COLUMNS].astype(np.int32)
-    assert (np.abs(quantized * scales[..., None] - lanes) <= 0.5001 * scales[..., None]).all()
-    np.testing.assert_array_equal(negative_sums, -quantized.sum(axis=-1))
+    activations = quantize_rows(x)
+    groups = x.reshape(3, 2, 4, 32)
+    np.testing.assert_allclose(activations.scales, np.abs(groups).max(axis=-1) / 127, rtol=1e-6)
+    error = np.abs(dequantize_rows(activations).reshape(groups.shape) - groups)
+    assert (error <= 0.5001 * activations.scales[..., None]).all()
+    quants_ = np.zeros((3, 2, 128), np.int32)
+    quants_[:, :, COLUMNS] = activations.quants.reshape(3, 2, 8, 16)
+    np.testing.assert_array_equal(activations.negative_sums, -quants_.reshape(3, 2, 4, 32).sum(axis=-1))
+    np.testing.assert_array_equal(activations.columns[0, :, :, :3].transpose(2, 0, 1), quants_)
 
 
 def check_q1_0_matmul() -> None:
-    """Every row and token agrees with NumPy on the same quantized activations, whatever tile it falls into."""
+    """Every row and token agrees with NumPy on the same quantized activations, whatever kernel it falls to."""
     rng = np.random.default_rng(1)
-    for num_rows, num_columns, num_tokens in ((1, 128, 1), (3, 256, 2), (16, 384, 5), (37, 1024, 11)):
+    for num_rows, num_columns, num_tokens in ((1, 128, 1), (3, 256, 2), (16, 384, 5), (37, 1024, 11), (70, 640, 75)):
         packed = random_q1_0(rng, num_rows, num_columns)
         activations = quantize_rows(rng.standard_normal((num_tokens, num_columns)).astype(np.float32))
-        x = np.zeros((num_tokens, num_columns // 128, 128), np.float64)
-        x[:, :, LANE_COLUMNS] = activations[0][:, :, LANE_COLUMNS] * activations[1][..., None].astype(np.float64)
-        expected = x.reshape(num_tokens, -1) @ dequantize(packed, GGMLType.Q1_0).T.astype(np.float64)
+        expected = dequantize_rows(activations) @ dequantize(packed, GGMLType.Q1_0).T.astype(np.float64)
         out = multiply(packed, activations, 0, num_rows, np.full((num_tokens, num_rows), np.nan, np.float32))
         np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)
 
 
 def check_q1_0_matmul_is_independent_of_tiling() -> None:
-    """A product is the same to the last bit alone, in a batch, and with the rows split among threads."""
+    """A product is the same to the last bit alone, in a batch of any size, and with the rows split among threads."""
     rng = np.random.default_rng(2)
     packed = random_q1_0(rng, 43, 512)
-    activations = quantize_rows(rng.standard_normal((7, 512)).astype(np.float32))
-    whole = multiply(packed, activations, 0, 43, np.zeros((7, 43), np.float32))
-    for token in range(7):
-        one = tuple(array[token : token + 1] for array in activations)
-        alone = multiply(packed, one, 0, 43, np.zeros((1, 43), np.float32))  # type: ignore[arg-type]
-        np.testing.assert_array_equal(alone[0], whole[token])
-    split = np.zeros((7, 43), np.float32)
-    for first, last in ((0, 5), (5, 16), (16, 43)):
-        multiply(packed, activations, first, last, split)
-    np.testing.assert_array_equal(split, whole)
+    x = rng.standard_normal((71, 512)).astype(np.float32)
+    alone = [multiply(packed, quantize_rows(row[None]), 0, 43, np.zeros((1, 43), np.float32))[0] for row in x]
+    for num_tokens in (2, 3, 4, 7, 12, 31, 32, 33, 71):
+        activations = quantize_rows(x[:num_tokens])
+        batch = multiply(packed, activations, 0, 43, np.full((num_tokens, 43), np.nan, np.float32))
+        np.testing.assert_array_equal(batch, alone[:num_tokens])
+        split = np.full((num_tokens, 43), np.nan, np.float32)
+        for first, last in ((0, 5), (5, 16), (16, 43)):
+            multiply(packed, activations, first, last, split)
+        np.testing.assert_array_equal(split, batch)
 
 
 def check_q1_0_matmul_accumulates() -> None:
-    """With `accumulate` the product is added to what is there."""
+    """With `accumulate` the product is added to what is there, and nothing beyond it is touched."""
     rng = np.random.default_rng(3)
     packed = random_q1_0(rng, 6, 128)
-    activations = quantize_rows(rng.standard_normal((1, 128)).astype(np.float32))
-    product = multiply(packed, activations, 0, 6, np.zeros((1, 6), np.float32))
-    total = np.full((1, 6), 3.0, np.float32)
-    q1_0_matmul(packed.ctypes.data, 18, 1, 0, 6, *activations, 1, total, 1)
-    np.testing.assert_array_equal(total, 3.0 + product)
+    for num_tokens in (1, 5, 20):
+        activations = quantize_rows(rng.standard_normal((num_tokens, 128)).astype(np.float32))
+        product = multiply(packed, activations, 0, 6, np.zeros((num_tokens, 6), np.float32))
+        total = np.full((num_tokens, 9), 3.0, np.float32)
+        multiply(packed, activations, 1, 5, total, accumulate=1)
+        np.testing.assert_array_equal(total[:, 1:5], 3.0 + product[:, 1:5])
+        assert (np.delete(total, np.s_[1:5], axis=1) == 3.0).all()
 
 
 def check_dense_types() -> None:
@@ -151,9 +156,17 @@ def _store_halves(x, out):  # type: ignore[no-untyped-def]
     store_half(x.ctypes.data, out.ctypes.data, x.size)
 
 
+def _emit_read_half(builder, halves, out):  # type: ignore[no-untyped-def]
+    store(builder, load_half(builder, halves), out, align=4)
+
+
+_read_half = make_intrinsic(_emit_read_half)
+
+
 @compiled
-def _add_halves(halves, out):  # type: ignore[no-untyped-def]
-    add_scaled_half(out.ctypes.data, halves.ctypes.data, np.float32(1.0), out.size)
+def _read_halves(halves, out):  # type: ignore[no-untyped-def]
+    for start in range(0, halves.size, 16):
+        _read_half(halves[start:].ctypes.data, out[start:].ctypes.data)
 
 
 @compiled
@@ -166,7 +179,7 @@ def check_half_conversions() -> None:
     halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     halves = halves[np.isfinite(halves)]
     read = np.zeros(halves.size, np.float32)
-    _add_halves(halves.view(np.uint16), read)
+    _read_halves(halves.view(np.uint16), read)
     np.testing.assert_array_equal(read, halves.astype(np.float32))
     rng = np.random.default_rng(5)
     x = (rng.standard_normal(4096) * 10.0 ** rng.uniform(-9, 5, 4096)).astype(np.float32)

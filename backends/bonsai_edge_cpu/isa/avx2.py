@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from llvmlite import ir
 
-from bonsai_edge_cpu.emit import I1, I8, I16, I32, concatenate, constant, halve, intrinsic_call, vector
-from bonsai_edge_cpu.isa.base import NativeHalfISA
+from bonsai_edge_cpu.emit import I16, constant, intrinsic_call, vector
+from bonsai_edge_cpu.isa.base import NativeHalfISA, TokenBlock
 
 
 class AVX2(NativeHalfISA):
-    """Sign bits become bytes 0 or 1; VPMADDUBSW and VPMADDWD sum four products a lane without saturating."""
+    """VPMADDUBSW sums products in pairs, in 16 bits, where all eight planes fit; VPMADDWD sums the pairs.
+
+    As with `AVX512VNNI`, sums are shifted instead of sign bits; the upper half of each byte is brought down once.
+    """
 
     name = "avx2"
-    tile_tokens = 2
+    vector_rows = 2
 
     @classmethod
     def is_supported(cls, cpu_features: Mapping[str, bool]) -> bool:
         """Need AVX2, FMA and F16C."""
         return all(cpu_features.get(name, False) for name in ("avx2", "fma", "f16c"))
 
-    def expand_signs(self, builder: ir.IRBuilder, bits: ir.Value) -> ir.Value:
-        """Turn 64 sign bits into bytes 0 or 1."""
-        return builder.zext(builder.bitcast(bits, vector(I1, 64)), vector(I8, 64))
+    def signed_sums(
+        self, builder: ir.IRBuilder, rows: Sequence[ir.Value], tokens: Sequence[TokenBlock]
+    ) -> list[list[ir.Value]]:
+        """See `PortableISA.signed_sums`."""
+        pairs = vector(I16, rows[0].type.count // 2)
+        upper = [
+            builder.bitcast(builder.lshr(builder.bitcast(bits, pairs), constant(pairs, 4)), bits.type) for bits in rows
+        ]
+        totals = [[constant(pairs, 0)] * len(rows) for _ in tokens]
+        for plane in (3, 2, 1, 0):
+            mask = constant(rows[0].type, 1 << plane)
+            for source, offset in ((rows, 0), (upper, 4)):
+                signs = [builder.and_(bits, mask) for bits in source]
+                for token, of_token in zip(tokens, totals, strict=True):
+                    activations = token.plane(plane + offset)
+                    for index, sign in enumerate(signs):
+                        products = intrinsic_call(builder, "llvm.x86.avx2.pmadd.ub.sw", pairs, [sign, activations])
+                        of_token[index] = builder.add(of_token[index], products)
+            if plane > 0:
+                totals = [[builder.ashr(total, constant(pairs, 1)) for total in of_token] for of_token in totals]
+        return [
+            [self._add_twice(builder, token.start(), total) for total in of_token]
+            for token, of_token in zip(tokens, totals, strict=True)
+        ]
 
-    def dot4(self, builder: ir.IRBuilder, acc: ir.Value, signs: ir.Value, activations: ir.Value) -> ir.Value:
-        """See `PortableISA.dot4`."""
-        twos = constant(vector(I16, 16), 2)
-        sums = []
-        for half_signs, half_activations in zip(halve(builder, signs), halve(builder, activations), strict=True):
-            pairs = intrinsic_call(
-                builder, "llvm.x86.avx2.pmadd.ub.sw", vector(I16, 16), [half_signs, half_activations]
-            )
-            sums.append(intrinsic_call(builder, "llvm.x86.avx2.pmadd.wd", vector(I32, 8), [pairs, twos]))
-        return builder.add(acc, concatenate(builder, *sums))
+    def _add_twice(self, builder: ir.IRBuilder, start: ir.Value, pairs: ir.Value) -> ir.Value:
+        twos = constant(pairs.type, 2)
+        return builder.add(start, intrinsic_call(builder, "llvm.x86.avx2.pmadd.wd", start.type, [pairs, twos]))

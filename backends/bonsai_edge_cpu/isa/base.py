@@ -2,49 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from llvmlite import ir
 
-from bonsai_edge_cpu.emit import F32, I8, I16, I32, constant, load, vector
+from bonsai_edge_cpu.emit import F32, I16, I32, constant, load, vector
+
+
+class TokenBlock(Protocol):
+    """A block of 128 activations of one token, loaded where it is asked for; repeated for each row of a vector."""
+
+    def plane(self, plane: int) -> ir.Value:
+        """Return <16 rows x i8>, byte i the activation of column 8i + plane."""
+
+    def start(self) -> ir.Value:
+        """Return <4 rows x i32>, what the sums of 32 columns start at."""
 
 
 class PortableISA:
     """Plain LLVM integer vectors: right on every 64-bit processor, fast on none.
 
-    An instruction set derives from this and replaces what it does better. `tile_tokens` is how many tokens share one
-    expansion of the sign bits in a batch, as many as the register file bears.
+    An instruction set derives from this and replaces what it does better.
+
+    - `vector_rows`: rows of weights in one vector, 128 bits each: the width of the registers.
+    - `tile_vectors`: such vectors that share the activations of a token.
+    - `batch_tokens`: tokens that share the weights of a tile.
+    - `table_tokens`: tokens in a vector of the sums that prompts are processed with; see `kernels.q1_0_tables`.
     """
 
     name = "portable"
-    tile_rows = 4
-    tile_tokens = 2
+    vector_rows = 1
+    tile_vectors = 4
+    batch_tokens = 2
+    table_tokens = 16
 
     @classmethod
     def is_supported(cls, cpu_features: Mapping[str, bool]) -> bool:
         """Say whether a machine with these LLVM feature flags can run it."""
         return True
 
-    def expand_signs(self, builder: ir.IRBuilder, bits: ir.Value) -> ir.Value:
-        """Turn 64 sign bits, i64 with the first weight lowest, into what `dot4` takes, <64 x i8>: here 0 or -1."""
-        eight_bytes = builder.bitcast(bits, vector(I8, 8))
-        spread = ir.Constant(vector(I32, 64), [column // 8 for column in range(64)])
-        repeated = builder.shuffle_vector(eight_bytes, eight_bytes, spread)
-        bit_of_column = ir.Constant(vector(I8, 64), [1 << column % 8 for column in range(64)])
-        is_set = builder.icmp_unsigned("!=", builder.and_(repeated, bit_of_column), constant(vector(I8, 64), 0))
-        return builder.sext(is_set, vector(I8, 64))
+    def signed_sums(
+        self, builder: ir.IRBuilder, rows: Sequence[ir.Value], tokens: Sequence[TokenBlock]
+    ) -> list[list[ir.Value]]:
+        """Multiply the signs of some rows of a block by the int8 activations of some tokens.
 
-    def dot4(self, builder: ir.IRBuilder, acc: ir.Value, signs: ir.Value, activations: ir.Value) -> ir.Value:
-        """Add to each of 16 int32 lanes twice the sum of those of its 4 int8 activations whose sign bit is set.
-
-        With the accumulator starting at minus the sum of all activations this is the product with +1 and -1.
+        rows: <16 n x i8> for n rows each; byte i of a row holds the signs of columns 8i … 8i + 7, lowest bit first.
+        Returns for each token and each of `rows` <4 n x i32>, a sum for each row and 32 columns: the token's start plus
+        twice the activations whose bit is set. With a start of minus their sum this is the product with +1 and -1.
         """
-        lanes = vector(I32, 16)
-        selected = builder.bitcast(builder.and_(signs, activations), lanes)
-        for byte in range(4):
-            sign_extended = builder.ashr(builder.shl(selected, constant(lanes, 24 - 8 * byte)), constant(lanes, 24))
-            acc = builder.add(acc, builder.shl(sign_extended, constant(lanes, 1)))
-        return acc
+        pairs = vector(I16, rows[0].type.count // 2)
+        totals = [[constant(pairs, 0)] * len(rows) for _ in tokens]
+        for plane in range(8):
+            masks = [self.spread_plane(builder, bits, plane) for bits in rows]
+            for token, of_token in zip(tokens, totals, strict=True):
+                activations = token.plane(plane)
+                for index, mask in enumerate(masks):
+                    chosen = builder.bitcast(builder.and_(mask, activations), pairs)
+                    for part in _sign_extended_parts(builder, chosen, 8):
+                        of_token[index] = builder.add(of_token[index], part)
+        return [
+            [_add_twice(builder, token.start(), total) for total in of_token]
+            for token, of_token in zip(tokens, totals, strict=True)
+        ]
+
+    def spread_plane(self, builder: ir.IRBuilder, bits: ir.Value, plane: int) -> ir.Value:
+        """Turn bit `plane` of every byte into a whole byte, 0 or -1."""
+        bit = builder.and_(bits, constant(bits.type, 1 << plane))
+        return builder.sext(builder.icmp_unsigned("!=", bit, constant(bits.type, 0)), bits.type)
 
     def half_to_float(self, builder: ir.IRBuilder, halves: ir.Value) -> ir.Value:
         """Convert <n x i16> bit patterns of finite float16 to <n x float>, exactly, subnormals included."""
@@ -101,3 +126,16 @@ class NativeHalfISA(PortableISA):
         """Convert by instruction."""
         n = floats.type.count
         return builder.bitcast(builder.fptrunc(floats, vector(ir.HalfType(), n)), vector(I16, n))
+
+
+def _add_twice(builder: ir.IRBuilder, start: ir.Value, pairs: ir.Value) -> ir.Value:
+    """Add twice the sum of two int16 to each int32 of `start`."""
+    for part in _sign_extended_parts(builder, builder.bitcast(pairs, start.type), 16):
+        start = builder.add(start, builder.shl(part, constant(start.type, 1)))
+    return start
+
+
+def _sign_extended_parts(builder: ir.IRBuilder, values: ir.Value, part_bits: int) -> list[ir.Value]:
+    """Return the lower and the upper halves of integers that are two signed numbers of `part_bits` each."""
+    shift = constant(values.type, part_bits)
+    return [builder.ashr(builder.shl(values, shift), shift), builder.ashr(values, shift)]

@@ -9,12 +9,12 @@ from numba.core.registry import cpu_target
 
 from bonsai_edge.errors import BackendUnavailableError
 from bonsai_edge_cpu.isa.avx2 import AVX2
-from bonsai_edge_cpu.isa.avx512_vnni import AVX512VNNI
 from bonsai_edge_cpu.isa.base import PortableISA
 from bonsai_edge_cpu.isa.neon import Neon, NeonDotprod
+from bonsai_edge_cpu.isa.vnni import AVX512VNNI, AVXVNNI
 
 OVERRIDE_VARIABLE = "BONSAI_EDGE_CPU_ISA"
-BEST_FIRST: tuple[type[PortableISA], ...] = (AVX512VNNI, AVX2, NeonDotprod, Neon, PortableISA)
+BEST_FIRST: tuple[type[PortableISA], ...] = (AVX512VNNI, AVXVNNI, AVX2, NeonDotprod, Neon, PortableISA)
 
 
 @cache

@@ -1,106 +1,176 @@
-"""Causal attention over the paged float16 KV cache, and the writing of new keys and values to it."""
+"""Causal attention over the paged float16 KV cache.
+
+A tile is the queries that share each read of keys and values: the heads of a group, of one or a few tokens of a
+sequence. It goes through the context a page at a time with an online softmax (arXiv:1805.02867), as FlashAttention
+does (arXiv:2205.14135), so that memory does not grow with the context. A row's arithmetic is the same in every tile, in
+the order of its positions, and masked positions take no part in it: its result depends on nothing else.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
-from numba import types
 
 from bonsai_edge.backend import KV_PAGE_TOKENS
 from bonsai_edge_cpu.compilation import compiled
-from bonsai_edge_cpu.emit import F32, I64, constant, counted_loop, load, splat, store, sum_lanes, vector
-from bonsai_edge_cpu.intrinsics import make_intrinsic
-from bonsai_edge_cpu.kernels.dense import WIDTH, add_scaled_half, dot_half, store_half
-from bonsai_edge_cpu.kernels.exponential import emit_exp
-from bonsai_edge_cpu.kernels.norm import norm_head
+from bonsai_edge_cpu.kernels.attention_tile import (
+    COLUMNS_FOUR,
+    COLUMNS_ONE,
+    COLUMNS_TWO,
+    begin_row,
+    end_row,
+    mix_four,
+    mix_one,
+    mix_rest,
+    mix_two,
+    record_floats,
+    score_four,
+    score_one,
+    score_two,
+    soften,
+)
+from bonsai_edge_cpu.kernels.dense import WIDTH
 
-_FLOATS = vector(F32, WIDTH)
-_MASKED = np.float32(-1e30)
-
-
-def _emit_exponentials(builder: ir.IRBuilder, scores: ir.Value, peak: ir.Value, count: ir.Value) -> ir.Value:
-    peaks = splat(builder, peak, WIDTH)
-    with counted_loop(builder, builder.sdiv(count, constant(I64, WIDTH)), [constant(_FLOATS, 0.0)]) as loop:
-        address = builder.add(scores, builder.mul(loop.index, constant(I64, 4 * WIDTH)))
-        weights = emit_exp(builder, builder.fsub(load(builder, address, _FLOATS, align=4), peaks))
-        store(builder, weights, address, align=4)
-        loop.carried[0] = builder.fadd(loop.carried[0], weights)
-    return sum_lanes(builder, loop.carried[0])
-
-
-exponentials = make_intrinsic(_emit_exponentials, types.float32)
-"""exponentials(scores, peak, count) -> float32: replace scores by exp(score - peak), return their sum."""
+_record_floats = compiled(record_floats)
+_TILE_ROWS = 16  # their records and a page of keys and values stay near the L1 cache
 
 
-@compiled
-def write_keys_values(layer, dims, weights, inputs, kv_cache, work, thread, num_threads):
-    """Normalize and rotate queries and keys, and store keys and values in their pages; a head at a time.
-
-    Reads and writes work.q, work.k, work.v (num_tokens, heads * head_dim); kv_cache is uint16 float16 bits
-    (num_layers, num_pages, 2, num_kv_heads, KV_PAGE_TOKENS, head_dim).
-    """
-    num_tokens = inputs.token_ids.size
-    num_heads, num_kv_heads, head_dim = dims.num_heads, dims.num_kv_heads, dims.head_dim
-    heads_per_token = num_heads + num_kv_heads
-    for item in range(thread, num_tokens * heads_per_token, num_threads):
-        token, head = divmod(item, heads_per_token)
-        cos, sin = inputs.cos[token], inputs.sin[token]
-        if head < num_heads:
-            norm_head(work.q[token, head * head_dim : (head + 1) * head_dim], weights.q_norm[layer], dims.eps, cos, sin)
-            continue
-        kv_head = head - num_heads
-        columns = slice(kv_head * head_dim, (kv_head + 1) * head_dim)
-        k, v = work.k[token, columns], work.v[token, columns]
-        norm_head(k, weights.k_norm[layer], dims.eps, cos, sin)
-        page_index, slot = divmod(inputs.positions[token], KV_PAGE_TOKENS)
-        page = inputs.page_tables[inputs.sequence_ids[token], page_index]
-        store_half(k.ctypes.data, kv_cache[layer, page, 0, kv_head, slot].ctypes.data, head_dim)
-        store_half(v.ctypes.data, kv_cache[layer, page, 1, kv_head, slot].ctypes.data, head_dim)
+def attention_scratch_floats(head_dim: int) -> int:
+    """Return how many float32 a thread needs for the records of a tile."""
+    return _TILE_ROWS * record_floats(head_dim)
 
 
 @compiled
 def attend(layer, dims, inputs, kv_cache, work, thread, num_threads):
     """Write softmax(q·k / √head_dim)·v of every token and head to work.attention (num_tokens, heads * head_dim).
 
-    work.scores float32 (num_threads, context) is this thread's alone, its row a multiple of the page size.
+    work.q float32 of the same shape; kv_cache uint16 float16 bits (num_layers, num_pages, 2, num_kv_heads,
+    KV_PAGE_TOKENS, head_dim), into which the tokens' own keys and values have been written; work.attention_scratch
+    float32 (num_threads, attention_scratch_floats(head_dim)).
     """
     num_tokens = inputs.token_ids.size
-    num_heads, head_dim = dims.num_heads, dims.head_dim
-    group = num_heads // dims.num_kv_heads
+    group = dims.num_heads // dims.num_kv_heads
+    heads_together = min(group, _TILE_ROWS)
+    tokens_together = max(1, _TILE_ROWS // group)
+    tile, first = 0, 0
+    while first < num_tokens:
+        last = _end_of_tile(inputs.sequence_ids, first, min(first + tokens_together, num_tokens))
+        for kv_head in range(dims.num_kv_heads):
+            for start in range(0, group, heads_together):
+                if tile % num_threads == thread:
+                    num_heads = min(heads_together, group - start)
+                    head = kv_head * group + start
+                    _attend_tile(layer, dims, inputs, kv_cache, work, thread, first, last, head, num_heads)
+                tile += 1
+        first = last
+
+
+@compiled
+def _end_of_tile(sequence_ids, first, limit):
+    """Return where the rows of one sequence end that begin at `first`, at most `limit`."""
+    last = first + 1
+    while last < limit and sequence_ids[last] == sequence_ids[first]:
+        last += 1
+    return last
+
+
+@compiled
+def _attend_tile(layer, dims, inputs, kv_cache, work, thread, first, last, head, num_heads):
+    """Attend with query heads head … head + num_heads - 1, all of one KV head, of tokens first … last - 1."""
+    head_dim, kv_head = dims.head_dim, head // (dims.num_heads // dims.num_kv_heads)
+    records, record_bytes = work.attention_scratch[thread].ctypes.data, _record_bytes(head_dim)
+    pages = inputs.page_tables[inputs.sequence_ids[first]]
+    cache_at = kv_cache[layer, 0, 0, kv_head].ctypes.data
+    page_bytes, value_offset = kv_cache.strides[1], kv_cache.strides[2]
     scale = np.float32(1.0 / np.sqrt(head_dim))
-    scores = work.scores[thread]
-    for item in range(thread, num_tokens * num_heads, num_threads):
-        token, head = divmod(item, num_heads)
-        length = inputs.positions[token] + 1
-        pages = inputs.page_tables[inputs.sequence_ids[token]]
-        q = work.q[token, head * head_dim : (head + 1) * head_dim]
-        peak = _score(q, scores, length, pages, kv_cache[layer, :, 0, head // group], scale)
-        padded = (length + WIDTH - 1) // WIDTH * WIDTH
-        scores[length:padded] = _MASKED
-        total = exponentials(scores.ctypes.data, peak, padded)
-        out = work.attention[token, head * head_dim : (head + 1) * head_dim]
-        _mix(out, scores, length, pages, kv_cache[layer, :, 1, head // group])
-        out *= np.float32(1.0) / total
+    num_rows = (last - first) * num_heads
+    for row in range(num_rows):
+        token, column = first + row // num_heads, (head + row % num_heads) * head_dim
+        begin_row(records + row * record_bytes, work.q[token, column:].ctypes.data, scale, head_dim)
+    # Positions rise within a sequence: what the first token sees, all of them see.
+    common = (inputs.positions[first] + 1) // KV_PAGE_TOKENS * KV_PAGE_TOKENS
+    _attend_pages(records, num_rows, head_dim, pages, 0, common, cache_at, page_bytes, value_offset)
+    for token in range(first, last):
+        rows_at = records + (token - first) * num_heads * record_bytes
+        end = inputs.positions[token] + 1
+        _attend_pages(rows_at, num_heads, head_dim, pages, common, end, cache_at, page_bytes, value_offset)
+    for row in range(num_rows):
+        token, column = first + row // num_heads, (head + row % num_heads) * head_dim
+        end_row(records + row * record_bytes, work.attention[token, column:].ctypes.data, head_dim)
 
 
 @compiled
-def _score(q, scores, length, pages, keys, scale):
-    """Fill scores[:length] and return the largest; keys uint16 (num_pages, KV_PAGE_TOKENS, head_dim)."""
-    peak = _MASKED
-    for position in range(length):
-        page_index, slot = divmod(position, KV_PAGE_TOKENS)
-        key = keys[pages[page_index], slot]
-        score = dot_half(key.ctypes.data, q.ctypes.data, q.size) * scale
-        scores[position] = score
-        peak = max(peak, score)
-    return peak
+def _record_bytes(head_dim):
+    return 4 * _record_floats(head_dim)
 
 
 @compiled
-def _mix(out, weights, length, pages, values):
-    """Set out to the sum of weights[:length] times values uint16 (num_pages, KV_PAGE_TOKENS, head_dim)."""
-    out[:] = np.float32(0.0)
-    for position in range(length):
-        page_index, slot = divmod(position, KV_PAGE_TOKENS)
-        value = values[pages[page_index], slot]
-        add_scaled_half(out.ctypes.data, value.ctypes.data, weights[position], out.size)
+def _attend_pages(records, num_rows, head_dim, pages, first, end, cache_at, page_bytes, value_offset):
+    """Bring the records up to date with positions first … end - 1, where `first` begins a page.
+
+    The scores of a page are computed between the softmax of the page before and its use, so that neither waits for the
+    other; each prefetches what comes next.
+    """
+    if first == end:
+        return
+    record_bytes = _record_bytes(head_dim)
+    page, last_page = first // KV_PAGE_TOKENS, (end - 1) // KV_PAGE_TOKENS
+    keys = cache_at + pages[page] * page_bytes
+    _score(records, num_rows, head_dim, page & 1, keys, min(end - first, KV_PAGE_TOKENS), keys + value_offset)
+    while page <= last_page:
+        count = min(end - page * KV_PAGE_TOKENS, KV_PAGE_TOKENS)
+        values = keys + value_offset
+        for row in range(num_rows):
+            soften(records + row * record_bytes, page & 1, count)
+        if page < last_page:
+            keys = cache_at + pages[page + 1] * page_bytes
+            next_count = min(end - (page + 1) * KV_PAGE_TOKENS, KV_PAGE_TOKENS)
+            _score(records, num_rows, head_dim, page + 1 & 1, keys, next_count, values)
+        ahead = cache_at + pages[min(page + 2, last_page)] * page_bytes
+        _mix(records, num_rows, head_dim, page & 1, values, count, ahead)
+        page += 1
+
+
+@compiled
+def _score(records, num_rows, head_dim, slot, keys, count, ahead):
+    """Score `count` keys at an address for each of the rows, prefetching what lies at `ahead`."""
+    record_bytes = _record_bytes(head_dim)
+    row = 0
+    while row < num_rows:
+        rows_at, rows_left = records + row * record_bytes, num_rows - row
+        if rows_left >= 4:
+            score_four(rows_at, head_dim, slot, keys, count, ahead)
+            row += 4
+        elif rows_left >= 2:
+            score_two(rows_at, head_dim, slot, keys, count, ahead)
+            row += 2
+        else:
+            score_one(rows_at, head_dim, slot, keys, count, ahead)
+            row += 1
+
+
+@compiled
+def _mix(records, num_rows, head_dim, slot, values, count, ahead):
+    """Add `count` weighted values at an address to each of the rows, prefetching what lies at `ahead`."""
+    record_bytes = _record_bytes(head_dim)
+    row = 0
+    while row < num_rows:
+        rows_at, rows_left = records + row * record_bytes, num_rows - row
+        if rows_left >= 4:
+            whole = head_dim - head_dim % COLUMNS_FOUR
+            for column in range(0, whole, COLUMNS_FOUR):
+                mix_four(rows_at, head_dim, slot, values, count, ahead, column)
+            next_row = row + 4
+        elif rows_left >= 2:
+            whole = head_dim - head_dim % COLUMNS_TWO
+            for column in range(0, whole, COLUMNS_TWO):
+                mix_two(rows_at, head_dim, slot, values, count, ahead, column)
+            next_row = row + 2
+        else:
+            whole = head_dim - head_dim % COLUMNS_ONE
+            for column in range(0, whole, COLUMNS_ONE):
+                mix_one(rows_at, head_dim, slot, values, count, ahead, column)
+            next_row = row + 1
+        for rest_row in range(row, next_row):
+            for column in range(whole, head_dim, WIDTH):
+                mix_rest(records + rest_row * record_bytes, head_dim, slot, values, count, ahead, column)
+        row = next_row

@@ -85,16 +85,6 @@ def _emit_dot_q8_0(builder: ir.IRBuilder, weights: ir.Value, x: ir.Value, num_co
     return sum_lanes(builder, loop.carried[0])
 
 
-def _emit_add_scaled_half(
-    builder: ir.IRBuilder, out: ir.Value, values: ir.Value, factor: ir.Value, num_columns: ir.Value
-) -> None:
-    factors = splat(builder, factor, WIDTH)
-    with counted_loop(builder, builder.sdiv(num_columns, constant(I64, WIDTH)), []) as loop:
-        out_at = builder.add(out, builder.mul(loop.index, constant(I64, 4 * WIDTH)))
-        value = load_half(builder, builder.add(values, builder.mul(loop.index, constant(I64, 2 * WIDTH))))
-        store(builder, multiply_add(builder, value, factors, load_float(builder, out_at)), out_at, align=4)
-
-
 def _emit_store_half(builder: ir.IRBuilder, x: ir.Value, out: ir.Value, num_columns: ir.Value) -> None:
     with counted_loop(builder, builder.sdiv(num_columns, constant(I64, WIDTH)), []) as loop:
         value = load_float(builder, builder.add(x, builder.mul(loop.index, constant(I64, 4 * WIDTH))))
@@ -107,9 +97,6 @@ dot_float = _make_dot(load_float, 4)
 
 dot_half = _make_dot(load_half, 2)
 """dot_half(halves, x, num_columns) -> float32: float16 times float32, given by address."""
-
-add_scaled_half = make_intrinsic(_emit_add_scaled_half)
-"""add_scaled_half(out, halves, factor, num_columns): add factor times float16 to float32, given by address."""
 
 store_half = make_intrinsic(_emit_store_half)
 """store_half(x, out, num_columns): round float32 to float16, given by address."""

@@ -1,4 +1,4 @@
-"""RMSNorm (arXiv:1910.07467): of hidden states, followed by quantization, and of heads, followed by RoPE."""
+"""RMSNorm (arXiv:1910.07467) of hidden states, followed by quantization."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import numpy as np
 
 from bonsai_edge_cpu.compilation import compiled
 from bonsai_edge_cpu.kernels.dense import dot_float
-from bonsai_edge_cpu.kernels.quantization import quantize_block
-
-_BLOCK = 128
+from bonsai_edge_cpu.kernels.quantization import BLOCK_COLUMNS, quantize
 
 
 @compiled
@@ -22,37 +20,10 @@ def inverse_rms(x, eps):
 def norm_and_quantize(x, rows, weight, eps, first_block, last_block, work):
     """Normalize some blocks of 128 columns of the given rows of x (max_tokens, hidden).
 
-    Row `rows[i]` of x goes to row i of work.floats, and quantized to work.quants, work.scales and work.negative_sums.
+    Row `rows[i]` of x goes to row i of work.floats, and quantized to row i of work.activations.
     """
     for token, row in enumerate(rows):
         factor = inverse_rms(x[row], eps)
-        for column in range(first_block * _BLOCK, last_block * _BLOCK):
+        for column in range(first_block * BLOCK_COLUMNS, last_block * BLOCK_COLUMNS):
             work.floats[token, column] = x[row, column] * factor * weight[column]
-        quantize(work.floats, token, first_block, last_block, work)
-
-
-@compiled
-def quantize(x, token, first_block, last_block, work):
-    """Quantize some blocks of row `token` of x to the same row of work.quants, work.scales and work.negative_sums."""
-    for block in range(first_block, last_block):
-        quantize_block(
-            x[token, block * _BLOCK :].ctypes.data,
-            work.quants[token, block].ctypes.data,
-            work.scales[token, block].ctypes.data,
-            work.negative_sums[token, block].ctypes.data,
-        )
-
-
-@compiled
-def norm_head(x, weight, eps, cos, sin):
-    """Normalize a head, float32 (head_dim,), and rotate its pairs (i, i + head_dim / 2) in place.
-
-    cos, sin float32 (head_dim // 2,).
-    """
-    factor = inverse_rms(x, eps)
-    half = x.size // 2
-    for i in range(half):
-        first = x[i] * factor * weight[i]
-        second = x[i + half] * factor * weight[i + half]
-        x[i] = first * cos[i] - second * sin[i]
-        x[i + half] = first * sin[i] + second * cos[i]
+        quantize(work.floats, token, first_block, last_block, work.activations)

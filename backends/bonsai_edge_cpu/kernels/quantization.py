@@ -1,52 +1,145 @@
-"""Quantizes activations to int8 for the integer dot products.
+"""Quantizes activations to int8 for the integer kernels, and interleaves them for the table kernel.
 
-A block of 128 columns has 16 scales: lane l covers columns 4l … 4l+3 and 64+4l … 64+4l+3, the eight that one 32-bit
-lane of the dot product sums. Finer than the usual 32 columns a scale, at no cost to the dot product.
+Every 32 columns have a scale of their own, as in llama.cpp's Q8_0. A block of 128 columns is stored in eight planes of
+16 bytes: byte i of plane n is column 8i + n, whose sign is bit n of byte i of a Q1_0 block.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 
-from bonsai_edge_cpu.emit import F32, I32, constant, intrinsic_call, load, store, vector
+from bonsai_edge_cpu.aligned import aligned_empty
+from bonsai_edge_cpu.compilation import compiled
+from bonsai_edge_cpu.emit import (
+    F32,
+    I8,
+    I32,
+    concatenate,
+    constant,
+    intrinsic_call,
+    load,
+    reduce_lanes,
+    shuffle,
+    splat,
+    store,
+    vector,
+)
 from bonsai_edge_cpu.intrinsics import make_intrinsic
+from bonsai_edge_cpu.isa.selection import selected_isa
 
+BLOCK_COLUMNS = 128
+GROUPS = 4
+"""Groups of 32 columns in a block, each with its own scale."""
+
+TABLE_TOKENS = selected_isa().table_tokens
+"""Tokens that the table kernel takes at a time."""
+
+_PLANES, _PLANE_BYTES = 8, 16
 _FLOATS, _INTS = vector(F32, 16), vector(I32, 16)
 _ROUND = 12582912.0  # 1.5 * 2**23: adding it leaves the nearest integer, ties to even, in the low bits
+_UPPER_HALF = np.float32(2.0**-16)
+
+
+class Activations(NamedTuple):
+    """Quantized rows, one a token.
+
+    quants: int8 (max_rows, max_blocks, 128) in planes. scales: float32 (max_rows, max_blocks, 4). negative_sums: int32
+    (max_rows, max_blocks, 4), minus the sum of each group's quants. The same for TABLE_TOKENS tokens side by side, when
+    there are enough of them: columns int8 (max_tiles, max_blocks, 128, TABLE_TOKENS) and column_scales float32
+    (max_tiles, max_blocks, 4, TABLE_TOKENS): first the scales of even tokens, then of odd ones, times 2^-16.
+    """
+
+    quants: npt.NDArray[np.int8]
+    scales: npt.NDArray[np.float32]
+    negative_sums: npt.NDArray[np.int32]
+    columns: npt.NDArray[np.int8]
+    column_scales: npt.NDArray[np.float32]
+
+
+def make_activations(max_rows: int, max_blocks: int) -> Activations:
+    """Reserve memory for rows of up to `max_blocks` blocks."""
+    max_tiles = -(-max_rows // TABLE_TOKENS)
+    result = Activations(
+        aligned_empty((max_rows, max_blocks, BLOCK_COLUMNS), np.int8),
+        aligned_empty((max_rows, max_blocks, GROUPS), np.float32),
+        aligned_empty((max_rows, max_blocks, GROUPS), np.int32),
+        aligned_empty((max_tiles, max_blocks, BLOCK_COLUMNS, TABLE_TOKENS), np.int8),
+        aligned_empty((max_tiles, max_blocks, GROUPS, TABLE_TOKENS), np.float32),
+    )
+    result.columns.fill(0)  # lanes without a token are computed, too
+    result.column_scales.fill(0.0)
+    return result
 
 
 def _emit_quantize_block(
     builder: ir.IRBuilder, x: ir.Value, quants: ir.Value, scales: ir.Value, negative_sums: ir.Value
 ) -> None:
-    columns = [_columns_of_lanes(builder, x, half, byte) for half in range(2) for byte in range(4)]
-    magnitudes = [intrinsic_call(builder, "llvm.fabs.v16f32", _FLOATS, [column]) for column in columns]
-    peak = magnitudes[0]
-    for magnitude in magnitudes[1:]:
-        peak = builder.select(builder.fcmp_ordered(">", magnitude, peak), magnitude, peak)
-    store(builder, builder.fmul(peak, constant(_FLOATS, 1 / 127)), scales)
-    is_zero = builder.fcmp_ordered("==", peak, constant(_FLOATS, 0.0))
-    inverse = builder.fdiv(constant(_FLOATS, 127.0), builder.select(is_zero, constant(_FLOATS, 1.0), peak))
-    total = constant(_INTS, 0)
-    for half in range(2):
-        packed = constant(_INTS, 0)
-        for byte in range(4):
-            scaled = builder.fadd(builder.fmul(columns[4 * half + byte], inverse), constant(_FLOATS, _ROUND))
-            quantized = builder.sub(builder.bitcast(scaled, _INTS), builder.bitcast(constant(_FLOATS, _ROUND), _INTS))
-            total = builder.add(total, quantized)
-            low_byte = builder.and_(quantized, constant(_INTS, 0xFF))
-            packed = builder.or_(packed, builder.shl(low_byte, constant(_INTS, 8 * byte)))
-        store(builder, packed, quants, 64 * half)
-    store(builder, builder.sub(constant(_INTS, 0), total), negative_sums)
+    quantized = []
+    for group in range(GROUPS):
+        halves = [load(builder, x, _FLOATS, 64 * (2 * group + half), align=4) for half in range(2)]
+        magnitudes = [intrinsic_call(builder, "llvm.fabs.v16f32", _FLOATS, [half]) for half in halves]
+        peak = reduce_lanes(builder, concatenate(builder, *magnitudes), lambda a, b: _larger(builder, a, b))
+        store(builder, builder.fmul(peak, constant(F32, 1 / 127)), scales, 4 * group)
+        is_zero = builder.fcmp_ordered("==", peak, constant(F32, 0.0))
+        inverse = builder.fdiv(constant(F32, 127.0), builder.select(is_zero, constant(F32, 1.0), peak))
+        rounded = [_round(builder, builder.fmul(half, splat(builder, inverse, 16))) for half in halves]
+        total = reduce_lanes(builder, builder.add(*rounded), builder.add)
+        store(builder, builder.sub(constant(I32, 0), total), negative_sums, 4 * group)
+        quantized += [builder.trunc(half, vector(I8, 16)) for half in rounded]
+    while len(quantized) > 1:
+        quantized = [concatenate(builder, *pair) for pair in zip(quantized[::2], quantized[1::2], strict=True)]
+    for plane, columns in enumerate(_every_eighth(builder, quantized[0])):
+        store(builder, columns, quants, _PLANE_BYTES * plane)
 
 
-def _columns_of_lanes(builder: ir.IRBuilder, x: ir.Value, half: int, byte: int) -> ir.Value:
-    """Return the <16 x float> of columns 64 * half + 4 * lane + byte."""
-    columns = load(builder, x, vector(F32, 64), 256 * half, align=4)
-    return builder.shuffle_vector(columns, columns, ir.Constant(_INTS, [4 * lane + byte for lane in range(16)]))
+def _larger(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+def _round(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    shifted = builder.fadd(x, constant(_FLOATS, _ROUND))
+    return builder.sub(builder.bitcast(shifted, _INTS), builder.bitcast(constant(_FLOATS, _ROUND), _INTS))
+
+
+def _every_eighth(builder: ir.IRBuilder, columns: ir.Value) -> list[ir.Value]:
+    """Return lanes 0, 8, 16 … of a vector, lanes 1, 9, 17 … and so on, by halving three times into even and odd."""
+    parts = [columns]
+    for _ in range(3):
+        parts = [shuffle(builder, range(odd, part.type.count, 2), part) for odd in range(2) for part in parts]
+    return parts
 
 
 quantize_block = make_intrinsic(_emit_quantize_block)
-"""quantize_block(x, quants, scales, negative_sums): addresses of 128 float32, 128 int8, 16 float32 and 16 int32.
+"""quantize_block(x, quants, scales, negative_sums): addresses of 128 float32, 128 int8, 4 float32 and 4 int32."""
 
-`negative_sums` are minus the sums of the quants of each lane, where the dot product with signs starts.
-"""
+
+@compiled
+def quantize(x, token, first_block, last_block, activations):
+    """Quantize blocks first_block … last_block - 1 of row `token` of float32 x (max_rows, width) to the same row."""
+    for block in range(first_block, last_block):
+        quantize_block(
+            x[token, block * BLOCK_COLUMNS :].ctypes.data,
+            activations.quants[token, block].ctypes.data,
+            activations.scales[token, block].ctypes.data,
+            activations.negative_sums[token, block].ctypes.data,
+        )
+
+
+@compiled
+def interleave(activations, num_tokens, first_block, last_block):
+    """Set columns and column_scales of some blocks from the quants and scales of the first `num_tokens` rows."""
+    for token in range(num_tokens):
+        tile, lane = divmod(token, TABLE_TOKENS)
+        scale_lane = lane % 2 * (TABLE_TOKENS // 2) + lane // 2
+        for block in range(first_block, last_block):
+            quants, columns = activations.quants[token, block], activations.columns[tile, block]
+            for plane in range(_PLANES):
+                for byte in range(_PLANE_BYTES):
+                    columns[_PLANES * byte + plane, lane] = quants[_PLANE_BYTES * plane + byte]
+            for group in range(GROUPS):
+                scale = activations.scales[token, block, group] * _UPPER_HALF
+                activations.column_scales[tile, block, group, scale_lane] = scale
