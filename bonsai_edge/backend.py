@@ -71,11 +71,13 @@ class Batch:
 class ModelRunner(ABC):
     """A loaded model: runs batches; owns the memory of the KV pages, whose bookkeeping is core's.
 
-    `max_batch_rows` is the largest number of rows `forward` takes at once. Not thread-safe: one caller at a time.
+    `max_batch_rows` is the largest number of rows `forward` takes at once; fewer rows than
+    `least_prefill_rows` take about as long as that many. Not thread-safe: one caller at a time.
     """
 
     spec: ModelSpec
     max_batch_rows: int
+    least_prefill_rows: int = 8
     num_pages: int
     num_threads: int
 

@@ -9,6 +9,7 @@ from bonsai_edge.backend import Batch, ModelRunner
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.rope import Rope
 from bonsai_edge_cpu.barrier import new_barrier
+from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS
 from bonsai_edge_cpu.step import run_step
 from bonsai_edge_cpu.tables import StepInput, make_dimensions, make_kv_cache, make_weights, make_workspace
 from bonsai_edge_cpu.threads import ThreadTeam
@@ -23,6 +24,7 @@ class CpuRunner(ModelRunner):
     """
 
     max_batch_rows = _MAX_BATCH_ROWS
+    least_prefill_rows = TABLE_TOKENS
 
     def __init__(self, checkpoint: Checkpoint, num_pages: int, num_threads: int) -> None:
         self.spec = checkpoint.spec

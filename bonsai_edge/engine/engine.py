@@ -14,7 +14,6 @@ from bonsai_edge.backend import Batch, ModelRunner
 from bonsai_edge.engine.kv_pages import PagePool
 from bonsai_edge.errors import InvalidRequestError
 
-_LEAST_CHUNK_ROWS = 8  # fewer would read all the weights for next to nothing
 _LONGEST_CHUNK_S = 0.1  # a cancellation waits for the chunk of a prefill that is under way
 
 
@@ -24,7 +23,7 @@ class Engine:
     def __init__(self, runner: ModelRunner) -> None:
         self.runner = runner
         self.pool = PagePool(runner.num_pages)
-        self.chunk_rows = min(_LEAST_CHUNK_ROWS, runner.max_batch_rows)
+        self.chunk_rows = min(runner.least_prefill_rows, runner.max_batch_rows)
         self._lock = threading.Lock()
         self._is_closed = False
 
@@ -50,10 +49,10 @@ class Engine:
     def adapt_chunk(self, num_rows: int, elapsed_s: float) -> None:
         """Learn from a step of several rows how many the next chunk of a prefill may have.
 
-        It should take a tenth of a second, but has at least eight rows where they take longer.
+        It should take a tenth of a second, but has the runner's least number of rows even if they take longer.
         """
         if num_rows > 1 and elapsed_s > _LONGEST_CHUNK_S:
-            self.chunk_rows = min(max(_LEAST_CHUNK_ROWS, num_rows // 2), self.runner.max_batch_rows)
+            self.chunk_rows = min(max(self.runner.least_prefill_rows, num_rows // 2), self.runner.max_batch_rows)
         elif elapsed_s < _LONGEST_CHUNK_S / 2:
             self.chunk_rows = max(self.chunk_rows, min(2 * num_rows, self.runner.max_batch_rows))
 

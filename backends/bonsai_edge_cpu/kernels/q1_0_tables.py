@@ -39,7 +39,7 @@ from bonsai_edge_cpu.isa.selection import selected_isa
 from bonsai_edge_cpu.kernels.q1_0_dot import BLOCK_BYTES, store_rows
 from bonsai_edge_cpu.kernels.quantization import GROUPS, TABLE_TOKENS
 
-MAX_ROWS = 2048
+MAX_ROWS = 768
 """Rows whose sums a thread keeps at a time, a multiple of 16."""
 
 _ENTRIES = 16
@@ -48,7 +48,7 @@ _TABLE_BYTES = _ENTRIES * _ENTRY_BYTES
 _TABLES = 32  # for four columns each
 _TABLES_OF_GROUP = _TABLES // GROUPS
 _SUM_BYTES = 4 * TABLE_TOKENS
-_PREFETCH_ROWS = 8
+_PREFETCH_ROWS = 16
 _TRANSPOSED_ROWS = 16
 
 _SHORTS = vector(I16, TABLE_TOKENS)
@@ -89,6 +89,7 @@ def _emit_add_block(
     tables: ir.Value,
     column_scales: ir.Value,
     sums: ir.Value,
+    ahead: ir.Value,
 ) -> None:
     isa = selected_isa()
     half_bytes = _SUM_BYTES // 2
@@ -99,6 +100,7 @@ def _emit_add_block(
     with counted_loop(builder, num_rows, []) as loop:
         block = builder.add(weights, builder.mul(loop.index, row_bytes))
         prefetch(builder, builder.add(block, builder.mul(row_bytes, constant(I64, _PREFETCH_ROWS))), 0)
+        prefetch(builder, builder.add(ahead, builder.mul(loop.index, constant(I64, BLOCK_BYTES))), 0)
         products = []
         for group in range(GROUPS):
             signs = builder.zext(load(builder, block, I32, 2 + 4 * group), I64)
@@ -182,8 +184,9 @@ store_transposed = make_intrinsic(_emit_store_transposed)
 num_rows count, to the columns of float32 (num_tokens, ≥ 16), or add them."""
 
 add_block = make_intrinsic(_emit_add_block)
-"""add_block(weights, row_bytes, num_rows, tables, column_scales, sums): addresses of the block in the first of num_rows
-rows, the tables of its columns, float32 (4, TABLE_TOKENS), and float32 (num_rows, TABLE_TOKENS) to add to."""
+"""add_block(weights, row_bytes, num_rows, tables, column_scales, sums, ahead): addresses of the block in the first of
+num_rows rows, the tables of its columns, float32 (4, TABLE_TOKENS), float32 (num_rows, TABLE_TOKENS) to add to, and as
+many bytes as these blocks have of what is read next, to prefetch."""
 
 
 @compiled
@@ -197,16 +200,18 @@ def multiply_by_tables(
     tile = token // TABLE_TOKENS
     for first in range(first_row, last_row, MAX_ROWS):
         num_rows = min(MAX_ROWS, last_row - first)
+        first_at, next_at = weights + first * row_bytes, weights + (first + num_rows) * row_bytes
         sums[:num_rows] = np.float32(0.0)
         for block in range(num_blocks):
             build_tables(activations.columns[tile, block].ctypes.data, tables.ctypes.data)
             add_block(
-                weights + first * row_bytes + block * BLOCK_BYTES,
+                first_at + block * BLOCK_BYTES,
                 row_bytes,
                 num_rows,
                 tables.ctypes.data,
                 activations.column_scales[tile, block].ctypes.data,
                 sums.ctypes.data,
+                next_at + block * num_rows * BLOCK_BYTES,
             )
         for row in range(0, num_rows, _TRANSPOSED_ROWS):
             store_transposed(
