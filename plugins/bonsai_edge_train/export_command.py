@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 from rich.filesize import decimal
 
-from bonsai_edge.cli.terminal import one_line
+from bonsai_edge.cli.options import json_option
+from bonsai_edge.cli.terminal import echo_json, one_line
 from bonsai_edge_train import export as gguf_export
 from bonsai_edge_train.checkpoint import load_run
 from bonsai_edge_train.errors import ExportError
@@ -26,7 +27,8 @@ _QUANTIZE_WARNING = (
 @click.argument("output", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--quantize", is_flag=True, help="Round float32 weights to 1 bit; not lossless.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
-def export(checkpoint: Path, output: Path, quantize: bool, force: bool) -> None:
+@json_option
+def export(checkpoint: Path, output: Path, quantize: bool, force: bool, as_json: bool) -> None:
     """Write a trained model as a GGUF file.
 
     CHECKPOINT is the directory of a run of `bonsai-edge train`, or a checkpoint in it. Q1_0 weights are written as
@@ -59,4 +61,7 @@ def export(checkpoint: Path, output: Path, quantize: bool, force: bool) -> None:
             "Check the directory, its permissions and free space.",
         ) from exc
     digest = hashlib.sha256(contents).hexdigest()
-    click.echo(one_line(f"{output}: {decimal(len(contents))}, trained for {run.step:,} steps, SHA-256 {digest}"))
+    if as_json:
+        echo_json({"path": str(output), "bytes": len(contents), "steps": run.step, "sha256": digest})
+    else:
+        click.echo(one_line(f"{output}: {decimal(len(contents))}, trained for {run.step:,} steps, SHA-256 {digest}"))

@@ -11,7 +11,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from bonsai_edge.cli.terminal import one_line
+from bonsai_edge.cli.options import json_option
+from bonsai_edge.cli.terminal import echo_json, one_line
 from bonsai_edge_train.checkpoint import CHECKPOINT
 from bonsai_edge_train.config import TrainingConfig, find_config, read_config
 from bonsai_edge_train.errors import TrainingConfigError
@@ -25,7 +26,8 @@ from bonsai_edge_train.training import Report, Trainer
 @click.option("--out", "directory", type=click.Path(file_okay=False, path_type=Path), help="Directory of the run.")
 @click.option("--resume", is_flag=True, help="Continue from the checkpoint in the directory.")
 @click.option("--force", is_flag=True, help="Start anew where a checkpoint exists.")
-def train(config: str, directory: Path | None, resume: bool, force: bool) -> None:
+@json_option
+def train(config: str, directory: Path | None, resume: bool, force: bool, as_json: bool) -> None:
     """Train a model as CONFIG says: a TOML file, or the name of a shipped recipe such as 'seedling'.
 
     The directory of the run receives checkpoint.safetensors, tokenizer.json, config.toml, log.jsonl and loss.png.
@@ -58,6 +60,8 @@ def train(config: str, directory: Path | None, resume: bool, force: bool) -> Non
     click.echo(one_line(f"{directory}: {num_parameters:,} parameters, {settings.training.steps:,} steps"), err=True)
     with _progress_bar(trainer.step, settings.training.steps) as report:
         trainer.train(report)
+    if as_json:
+        echo_json({"directory": str(directory), "steps": trainer.step, "parameters": num_parameters})
 
 
 def _configured_directory(settings: TrainingConfig, path: Path) -> Path:
