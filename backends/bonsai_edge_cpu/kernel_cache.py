@@ -160,7 +160,7 @@ KernelCache._impl_class = _Impl
 @cache
 def _announce_compilation() -> None:
     progress.info(
-        "Compiling the CPU kernels for %s, once: some ten seconds, a minute or two on a small board.",
+        "Compiling the CPU kernels for %s, once: about twenty seconds on a server, longer on a small board.",
         selected_isa().name,
     )
 

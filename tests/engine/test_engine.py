@@ -41,6 +41,14 @@ def test_chunks_grow_while_they_are_quick_and_shrink_when_one_is_slow(engine):
     assert engine.chunk_rows == 8
 
 
+def test_a_runner_says_how_few_rows_are_worth_a_step(runner):
+    runner.least_prefill_rows = 16
+    engine = Engine(runner)
+    assert engine.chunk_rows == 16
+    engine.adapt_chunk(16, elapsed_s=5.0)
+    assert engine.chunk_rows == 16
+
+
 def test_decode_continues_where_prefill_ended(engine, runner):
     with engine.sequence(8) as sequence:
         sequence.prefill([5, 6, 7])

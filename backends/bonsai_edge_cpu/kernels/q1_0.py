@@ -13,7 +13,7 @@ _TILE_ROWS = _ISA.tile_vectors * _ISA.vector_rows
 _BATCH_TOKENS = _ISA.batch_tokens
 
 MIN_TABLE_TOKENS = TABLE_TOKENS // 2
-"""From so many tokens on the tables are faster, though some of their lanes are then empty."""
+"""From so many tokens on the tables are no slower, though some of their lanes are then empty."""
 
 _single_tile = make_tile(_ISA.tile_vectors, 1)
 _batch_tile = make_tile(_ISA.tile_vectors, _BATCH_TOKENS)

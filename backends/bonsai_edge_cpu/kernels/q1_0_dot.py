@@ -33,11 +33,11 @@ from bonsai_edge_cpu.emit import (
 from bonsai_edge_cpu.intrinsics import make_intrinsic
 from bonsai_edge_cpu.isa.base import PortableISA
 from bonsai_edge_cpu.isa.selection import selected_isa
+from bonsai_edge_cpu.kernels.quantization import BLOCK_COLUMNS
 
 BLOCK_BYTES = 18
-_SCALE_BYTES = 2
+SCALE_BYTES = 2
 _PLANE_BYTES = 16
-_BLOCK_COLUMNS = 128
 _GROUP_BYTES = 16  # four float32 scales, or four int32 sums, of a block of activations
 _PREFETCH_BYTES = 16384  # ahead in the stream of weights: what reaches the memory's speed on Zen 4
 
@@ -57,7 +57,7 @@ class _TokenBlock:
         self._builder = builder
         self._vector_rows = vector_rows
         group_offset = builder.mul(index, constant(I64, _GROUP_BYTES))
-        self._quants = builder.add(quants, builder.mul(index, constant(I64, _BLOCK_COLUMNS)))
+        self._quants = builder.add(quants, builder.mul(index, constant(I64, BLOCK_COLUMNS)))
         self._scales = builder.add(scales, group_offset)
         self._negative_sums = builder.add(negative_sums, group_offset)
 
@@ -160,7 +160,7 @@ def _prefetch_rows(builder: ir.IRBuilder, weights: ir.Value, block_offset: ir.Va
 
 
 def _load_bits(builder: ir.IRBuilder, blocks: list[ir.Value]) -> ir.Value:
-    parts = [load(builder, block, vector(I8, 16), _SCALE_BYTES) for block in blocks]
+    parts = [load(builder, block, vector(I8, 16), SCALE_BYTES) for block in blocks]
     while len(parts) > 1:
         parts = [concatenate(builder, low, high) for low, high in zip(parts[::2], parts[1::2], strict=True)]
     return parts[0]
