@@ -74,11 +74,12 @@ def write_correction(s: Speaker) -> Draft:
 
 def _corrected_in_place(s: Speaker) -> Draft:
     for _ in range(_MAX_TRIES):
-        s.correction_share = 0.6
-        draft = draw_single(s) if s.chance(0.65) else draw_sequence(s, 2)
-        if s.correction_share == 0:
+        speaker = aside(s)
+        speaker.correction_share = 0.6
+        draft = draw_single(speaker) if s.chance(0.65) else draw_sequence(speaker, 2)
+        if speaker.correction_share == 0:
+            s.remember(speaker)
             return draft
-    s.correction_share = 0
     return _replaced_clause(s)
 
 
@@ -100,18 +101,18 @@ def _replaced_clause(s: Speaker) -> Draft:
 
 
 def _withdrawn(s: Speaker) -> Draft:
-    draft = draw_sequence(s, 2) if s.chance(0.15) else draw_single(s)
+    draft = draw_sequence(aside(s), 2) if s.chance(0.15) else draw_single(aside(s))
     for _ in range(_MAX_TRIES):
         if not draft.ends_with_text() or s.chance(0.1):
             break
-        draft = draw_single(s)
+        draft = draw_single(aside(s))
     return Draft(draft.words + s.rng.choice(_ENDINGS_OF_NOTHING), [], draft.form, reply=NOTHING_TO_DO)
 
 
 def _other_amount(s: Speaker) -> Draft:
     """Replace the amount of the last action: "go forward two meters, make that three"."""
     for _ in range(_MAX_TRIES):
-        words, actions = draw_order(s)[1]
+        words, actions = draw_order(aside(s))[1]
         amount = replace_amount(s, actions[-1])
         if amount is not None and words[-1] not in ")\"'":
             new_words, changed = amount

@@ -127,13 +127,13 @@ def _owner_determiner(owner: str) -> str:
 def draw_noun(rng: Random) -> str:
     """Draw the noun of a thing: from the lexicon, any English noun, a compound of both or an invented word."""
     draw = rng.random()
-    if draw < 0.56:
+    if draw < 0.80:
         return rng.choice(rng.choices(_DOMAINS, _DOMAIN_WEIGHTS)[0])
-    if draw < 0.84:
+    if draw < 0.92:
         return rng.choice(NOUNS)
-    if draw < 0.90:
+    if draw < 0.95:
         return f"{rng.choice(NOUNS)} {rng.choice(objects.COMPOUND_HEADS)}"
-    if draw < 0.935:
+    if draw < 0.97:
         return f"{rng.choice(objects.MEASURES)} of {rng.choice(NOUNS)}"
     return invented_word(rng)
 
@@ -141,15 +141,15 @@ def draw_noun(rng: Random) -> str:
 def draw_adjectives(rng: Random) -> str:
     """Draw none to three adjectives in their usual order."""
     draw = rng.random()
-    if draw < 0.54:
+    if draw < 0.64:
         return ""
-    if draw < 0.68:
+    if draw < 0.78:
         return rng.choice(descriptions.COLOURS)
-    if draw < 0.88:
+    if draw < 0.93:
         return rng.choice(rng.choice((descriptions.SIZES, descriptions.MATERIALS, descriptions.QUALITIES)))
-    if draw < 0.94:
+    if draw < 0.97:
         return f"{rng.choice(descriptions.SIZES)} {rng.choice(descriptions.COLOURS)}"
-    if draw < 0.98:
+    if draw < 0.99:
         return f"{rng.choice(descriptions.QUALITIES)} {rng.choice(descriptions.COLOURS + descriptions.MATERIALS)}"
     return f"{rng.choice(descriptions.SIZES)} {rng.choice(descriptions.COLOURS)} {rng.choice(descriptions.MATERIALS)}"
 
@@ -173,17 +173,17 @@ def draw_thing(rng: Random, nouns: tuple[str, ...] = ()) -> tuple[str, Thing]:
 def draw_place(rng: Random, kind: str) -> Place:
     """Draw a place of a kind: room, surface, container or spot."""
     draw = rng.random()
-    if draw < 0.70:
+    if draw < 0.82:
         noun = rng.choice(_LIST_OF_KIND[kind])
-    elif draw < 0.77:
+    elif draw < 0.87:
         number = str(rng.randint(1, 20) if rng.random() < 0.6 else rng.randint(1, 900))
         if rng.random() < 0.25:
             number = rng.choice("ABCDEFGH") + (number if rng.random() < 0.5 else "")
         noun = rng.choice(_NUMBERED_OF_KIND[kind])
         return Place(f"{noun} {number}", f"{noun} {number}", noun, kind)
-    elif draw < 0.84:
+    elif draw < 0.90:
         noun = f"{rng.choice(NOUNS)} {rng.choice(_HEADS_OF_KIND[kind])}"
-    elif draw < 0.92:
+    elif draw < 0.935:
         noun = rng.choice(NOUNS)
     elif draw < 0.95:
         noun = invented_word(rng)

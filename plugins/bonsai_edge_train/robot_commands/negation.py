@@ -79,7 +79,7 @@ def write_negation(s: Speaker) -> Draft:
 def _forbidden(s: Speaker) -> str:
     """Draw an order that "don't" can be put before; never one to stop, which "don't move" already is."""
     for _ in range(_MAX_TRIES):
-        words, actions = draw_order(s)[1]
+        words, actions = draw_order(aside(s))[1]
         if all(action["action"] not in ("stop", "wait") for action in actions) and can_be_negated(words):
             return words
     return "open the door"
@@ -127,9 +127,9 @@ def _instead_of(s: Speaker) -> Draft:
 
 
 def _and_not(s: Speaker) -> Draft:
-    draft = draw_sequence(s, 2) if s.chance(0.2) else Draft(*draw_order(s)[1])
+    draft = draw_sequence(aside(s), 2) if s.chance(0.2) else Draft(*draw_order(aside(s))[1])
     while draft.ends_with_text():
-        draft = Draft(*draw_order(s)[1])
+        draft = Draft(*draw_order(aside(s))[1])
     if s.chance(0.12):
         draft.words += s.rng.choice(_WITHOUT)
     elif s.chance(0.6):
@@ -142,7 +142,7 @@ def _and_not(s: Speaker) -> Draft:
 def _contrast(s: Speaker) -> Draft:
     """Name the wrong thing beside the right one: "turn right, not left", "not the red one, the blue one"."""
     for _ in range(_MAX_TRIES):
-        words, actions = draw_order(s)[1]
+        words, actions = draw_order(aside(s))[1]
         contrasted = contrast(s, words, actions[-1])
         if contrasted is not None:
             return Draft(contrasted, actions)

@@ -36,8 +36,8 @@ _FAMILIES = {
     "speech and settings": ("say", "report", "speed", "gripper"),
 }  # fmt: skip
 _FAMILY_OF = {action: family for family, actions in _FAMILIES.items() for action in actions}
-_TYPO_SHARE = 0.09
-_DISFLUENT_SHARE = 0.09
+_TYPO_SHARE = 0.06
+_DISFLUENT_SHARE = 0.07
 _MISSING_APOSTROPHES = 0.12
 
 
@@ -71,13 +71,13 @@ def _with_mention(s: Speaker) -> Draft:
 
 # What a sentence is made of, with the share of each in a thousand.
 _WRITERS: dict[Callable[[Speaker], Draft], int] = {
-    _write_one: 385,
-    lambda s: draw_sequence(s, 2): 207,
-    lambda s: draw_sequence(s, 3): 96,
-    lambda s: draw_sequence(s, 4): 52,
+    _write_one: 470,
+    lambda s: draw_sequence(s, 2): 195,
+    lambda s: draw_sequence(s, 3): 60,
+    lambda s: draw_sequence(s, 4): 25,
     write_correction: 60,
     write_negation: 60,
-    write_not_command: 140,
+    write_not_command: 130,
 }
 _DRAFT_WRITERS, _SHARES = tuple(_WRITERS), tuple(_WRITERS.values())
 

@@ -99,8 +99,10 @@ def draw_order(s: Speaker) -> tuple[ClauseWriter, Clause]:
 def draw_self_contained(s: Speaker, writer: ClauseWriter | None = None) -> Clause:
     """Draw an imperative clause without an "it" that a listener would take for something in words taken back."""
     while True:
-        clause = (writer or _ORDERS.draw(s.rng))(s)
+        speaker = aside(s)
+        clause = (writer or _ORDERS.draw(s.rng))(speaker)
         if PRONOUNS.isdisjoint(map(str, chain.from_iterable(action.values() for action in clause[1]))):
+            s.remember(speaker)
             return clause
 
 

@@ -20,6 +20,7 @@ from bonsai_edge_train.robot_commands.amounts import (
 from bonsai_edge_train.robot_commands.lexicon.open_vocabulary import invented_word
 from bonsai_edge_train.robot_commands.lexicon.people import KIN
 from bonsai_edge_train.robot_commands.lexicon.phrases import CONTRASTS, CORRECTIONS, RELATIONS
+from bonsai_edge_train.robot_commands.lexicon.places import CHARGERS
 from bonsai_edge_train.robot_commands.naming import (
     Place,
     Thing,
@@ -72,6 +73,10 @@ class Speaker:
         self.nouns: set[str] = set()  # the nouns of things and of places, for held-out combinations
         self.places: set[str] = set()
 
+    def remember(self, other: Speaker) -> None:
+        """Take over what another speaker mentioned, whose words become part of this one's sentence."""
+        self.__dict__.update(other.__dict__)
+
     def chance(self, probability: float) -> bool:
         """Return True with the given probability."""
         return self.rng.random() < probability
@@ -108,24 +113,29 @@ class Speaker:
         self.last_object = value
         return words, value
 
-    def object(self, nouns: tuple[str, ...] = (), pronouns: bool = True) -> Drawn:
-        """Draw a thing as (words, value), the words perhaps a pronoun for what was mentioned before."""
-        if pronouns:
-            if self.last_object is not None and self.chance(0.6):
+    def object(self, nouns: tuple[str, ...] = (), portable: bool = False) -> Drawn:
+        """Draw a thing as (words, value), the words perhaps a pronoun for what was mentioned before.
+
+        "It" may also be a place, unless the thing has to be portable or cannot be what `nouns` lists: "go to the
+        fridge and open it".
+        """
+        if self.last_object is not None:
+            if self.chance(0.6):
                 return self.pronoun(self.last_object), self.last_object
-            if self.last_object is None and self.last_place is not None and self.chance(0.2):
-                return "it", self.last_place
-            if self.last_object is not None and self.chance(0.1):
+            if self.chance(0.1):
                 return self._again(self.last_object), self.last_object
-            if self.last_object is None and self.chance(0.05):  # what the speaker points at
-                self.last_object = self.pick("it", "it", "this", "that", "them", "these")
-                return self.last_object, self.last_object
+        elif self.last_place is not None:
+            if not portable and (not nouns or self.last_place in nouns) and self.chance(0.25):
+                return "it", self.last_place
+        elif not self.nouns and not self.places and self.chance(0.05):  # what the speaker points at
+            self.last_object = self.pick("it", "it", "this", "that", "them", "these")
+            return self.last_object, self.last_object
         return self.thing(nouns)
 
     def held_object(self, nouns: tuple[str, ...] = ()) -> Drawn:
         """Draw the object of placing and giving: mostly what the robot holds, if it holds something."""
         if self.holding is None or self.chance(0.1):
-            return self.object(nouns)
+            return self.object(nouns, portable=True)
         if self.holding == self.last_object and self.chance(0.85):
             return self.pronoun(self.holding), self.holding
         return self._again(self.holding), self.holding
@@ -180,6 +190,9 @@ class Speaker:
         if self.chance(0.02):
             bare = self.pick("upstairs", "downstairs", "outside")
             return bare, {"target": bare}
+        if self.chance(0.02):
+            words, charger = self.charger()
+            return f"{self.pick('at', 'on')} {words}", {"target": charger}
         place = self.place_of_kind(self._kind())
         return f"{self.pick(*_PREPOSITIONS[place.kind])} {place.words}", {"target": place.value}
 
@@ -190,6 +203,12 @@ class Speaker:
             return bare, bare
         place = self.place_of_kind(self._kind())
         return f"{self.pick(*_TRAVEL[place.kind])} {place.words}", place.value
+
+    def charger(self) -> Drawn:
+        """Draw the robot's charger where it is not the goal of a ride: ("the charging dock", "charging dock")."""
+        charger = self.rng.choice(CHARGERS)
+        self.places.add(charger)
+        return f"{self.pick('the', 'the', 'the', 'your')} {charger}", charger
 
     def relation(self) -> Drawn:
         """Draw a relation to one thing as (words, value)."""

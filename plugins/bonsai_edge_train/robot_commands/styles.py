@@ -13,6 +13,7 @@ _PUNCTUATION = re.compile(r"[.,;:!?]+(?=\s|$)|(?<!\S)[-&](?=\s)")
 _SPACES = re.compile(r"\s+")
 _I = re.compile(r"\bi\b(?!\.)")
 _FIXED = frozenset(("action", "relation", "direction", "state", "topic", "change"))  # fields that repeat no words
+_MAX_SHOUTED_WORDS = 8
 _SENTENCE_START = re.compile(r"([.!?] )([a-z])")
 
 
@@ -45,8 +46,20 @@ def _final_mark(s: Speaker, draft: Draft) -> str:
     return ""
 
 
+def _shouted_share(draft: Draft) -> float:
+    """Return how often a draft is written in capitals: people shout short orders, "STOP" above all."""
+    if [action["action"] for action in draft.actions] == ["stop"]:
+        return 0.25
+    return 0.06 if len(draft.words.split()) <= _MAX_SHOUTED_WORDS else 0.01
+
+
 def write_down(s: Speaker, draft: Draft) -> None:
     """Give a draft its capitals and punctuation; its actions follow where they repeat its words."""
+    if s.chance(_shouted_share(draft)):
+        draft.words += _final_mark(s, draft)
+        _change_words(draft, str.lower)
+        draft.words = draft.words.upper()
+        return
     draw = s.rng.random()
     if draw < 0.3:
         _change_words(draft, spoken)
@@ -56,10 +69,6 @@ def write_down(s: Speaker, draft: Draft) -> None:
         draft.words += _final_mark(s, draft)
         return
     draft.words += _final_mark(s, draft)
-    if draw < 0.395:
-        _change_words(draft, str.lower)
-        draft.words = draft.words.upper()
-        return
     if s.chance(0.9):
         _change_words(draft, lambda words: _I.sub("I", words))
     if s.chance(0.8):

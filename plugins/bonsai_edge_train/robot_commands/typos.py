@@ -26,6 +26,7 @@ KNOWN_WORDS = frozenset(words(
     "empty, dirty, front, medicine, wheelchair, patient, nurse, doctor, teddy, bear, puzzle, flower, scissors, "
     "tomato, box, batteries, sofa, cup, mug, ball, bag, toy, onion, whiteboard, headphones, hall, pen, pencil, "
     "paper, hat, "
+    "dock, robot, arm, clock, building, point, checkpoint, cash, register, tent, pile, jar, egg, flashlight, purse, tray, "
     "cable, tool, cart, strawberry, files, den, stable, matches, fan, door, towels, bin, car, mop, drink, gear, pipe"
 ))  # fmt: skip
 _USUAL = {
@@ -117,7 +118,7 @@ def _typo(word: str, rng: Random) -> str:
 
 
 def add_typos(draft: Draft, rng: Random) -> None:
-    """Misspell one word of a draft, sometimes two or three; marks the draft if it could."""
+    """Misspell one word of a draft, sometimes two; marks the draft if it could."""
     values = [str(value) for action in draft.actions for key, value in action.items() if key != "action"]
     kept = {word for value in values for word in value.lower().split()} - KNOWN_WORDS
     for action in draft.actions:
@@ -127,7 +128,7 @@ def add_typos(draft: Draft, rng: Random) -> None:
     if not places:
         return
     rng.shuffle(places)
-    for index in places[: rng.choice((1, 1, 1, 1, 2, 2, 3))]:
+    for index in places[: rng.choice((1, 1, 1, 1, 1, 2))]:
         word = tokens[index].rstrip(",.;:!?")
         typo = _typo(word, rng)
         tokens[index] = typo + tokens[index][len(word) :]

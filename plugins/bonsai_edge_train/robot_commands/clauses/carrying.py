@@ -112,7 +112,7 @@ def _take(s: Speaker, item: str) -> None:
 
 def pick(s: Speaker) -> Clause:
     """Pick up an object."""
-    words, item = s.thing() if s.holding else s.object()
+    words, item = s.thing() if s.holding else s.object(portable=True)
     if words not in PRONOUNS and s.chance(0.05):
         other_words, other = s.thing()
         s.last_object = None
@@ -125,7 +125,7 @@ def pick(s: Speaker) -> Clause:
 
 def pick_from(s: Speaker) -> Clause:
     """Pick up an object from where it is."""
-    words, item = s.thing() if s.holding else s.object()
+    words, item = s.thing() if s.holding else s.object(portable=True)
     _take(s, item)
     if s.chance(0.25) or words in PRONOUNS:
         place, source = _out_of(s)
@@ -142,6 +142,9 @@ def pick_from(s: Speaker) -> Clause:
 
 def _goal(s: Speaker) -> tuple[str, dict[str, str], str]:
     """Draw where to put something: words with preposition, fields, kind of place."""
+    if s.chance(0.04):
+        words, target = s.charger()
+        return f"{s.pick('on', 'on', 'onto', 'at')} {words}", {"target": target}, "spot"
     if s.chance(0.3):
         words, fields = s.related_place()
         return words, fields, "related"
@@ -204,9 +207,12 @@ def carry(s: Speaker) -> Clause:
     if s.chance(0.12):
         goal, fields = s.related_place()
         goal = goal.replace("on the ", "to the ", 1) if goal.startswith("on the ") else goal
-        text = f"{s.pick('move', 'move', 'move', 'carry', 'bring')} {words} {goal}"
+        text = f"move {words} {goal}"  # "bring it left of the tap" might say where it is
         return text, [*actions, make_action("place", object=item, **fields)]
     goal, target = s.destination()
+    if s.chance(0.07):
+        words_of_charger, target = s.charger()
+        goal = f"to {words_of_charger}"
     phrasings = _CARRY_UP_TO if goal.startswith("to ") and s.chance(0.1) else _CARRY
     s.last_place = target
     text = write(s, phrasings, x=words, y=goal).replace(" over over ", " over ")

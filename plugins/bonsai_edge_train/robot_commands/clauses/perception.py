@@ -169,7 +169,7 @@ def _subject(s: Speaker, places: float, people: float) -> tuple[str, str]:
     """Draw what is looked at: a place, a person (perhaps the speaker) or else a thing, as (words, value)."""
     draw = s.rng.random()
     if draw < places:
-        return s.place()
+        return s.charger() if s.chance(0.05) else s.place()
     if draw < places + people:
         return s.person(user=0.3)
     return s.object()

@@ -58,6 +58,11 @@ SPOTS = words(
     "chicken coop, doghouse, flower bed, rose bush, hospital bed, wheelchair, curtain, hallway, staircase, railing, "
     "pillar, column, desk, armchair"
 )
+# Going there is docking, but things can be brought there and looked at.
+CHARGERS = words(
+    "charging dock, charging dock, charging station, charging station, dock, charger, docking station, charging pad, "
+    "charging base"
+)
 # Parts of things, by the preposition they take: on, in, at.
 PARTS_ON = words(
     "top of the fridge, top of the bookcase, end of the table, edge of the table, edge of the desk, left side of the "
