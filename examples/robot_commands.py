@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from bonsai_edge import BonsaiError, Client, GenerationResult, TextChunk
 
 COMMANDS = (
-    "pick up the red cube and bring it to the workbench",
+    "pick up the red cube and bring it to the charging dock",
     "turn left 90 degrees, then drive forward two meters",
     "go to the kitchen and open the fridge",
 )

@@ -25,7 +25,7 @@ MOST_KL_OF_Q1_0 = 1e-2  # 1e-3 to 4e-3 is usual on small random files: more mean
 ENGLISH = Path(__file__).parents[2] / "LICENSE"
 CONVERSATIONS = Path(__file__).parent / "data" / "robot_conversations.json"
 DEMO_COMMANDS = [
-    "pick up the red cube and bring it to the workbench",
+    "pick up the red cube and bring it to the charging dock",
     "go to the kitchen and open the fridge",
     "turn left 90 degrees, then drive forward two meters",
     "stop",

@@ -36,8 +36,8 @@ DEMO_EXAMPLES = [
     Example(command, f'{{"actions":[{actions}]}}', category, frozenset())
     for command, actions, category in (
         (
-            "pick up the red cube and bring it to the workbench",
-            '{"action":"pick","object":"red cube"},{"action":"place","object":"red cube","target":"workbench"}',
+            "pick up the red cube and bring it to the charging dock",
+            '{"action":"pick","object":"red cube"},{"action":"place","object":"red cube","target":"charging dock"}',
             "sequences",
         ),
         (

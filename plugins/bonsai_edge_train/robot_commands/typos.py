@@ -26,7 +26,8 @@ KNOWN_WORDS = frozenset(words(
     "empty, dirty, front, medicine, wheelchair, patient, nurse, doctor, teddy, bear, puzzle, flower, scissors, "
     "tomato, box, batteries, sofa, cup, mug, ball, bag, toy, onion, whiteboard, headphones, hall, pen, pencil, "
     "paper, hat, "
-    "dock, robot, arm, clock, building, point, checkpoint, cash, register, tent, pile, jar, egg, flashlight, purse, tray, "
+    "dock, robot, arm, clock, building, point, checkpoint, cash, register, tent, pile, jar, egg, flashlight, purse, "
+    "tray, "
     "cable, tool, cart, strawberry, files, den, stable, matches, fan, door, towels, bin, car, mop, drink, gear, pipe"
 ))  # fmt: skip
 _USUAL = {

@@ -27,7 +27,8 @@ _RESERVED = frozenset(
         "some, other, both, each, dead, sex, murder, killer, slave, slavery, hand, hands, finger, fingers, thumb, "
         "claw, claws, gripper, palm, fist, eye, eyes, arm, arms, mouth, head, battery, charger, dock, station, "
         "speed, picture, photo, photograph, lord, god, upstairs, downstairs, outside, inside, outdoors, indoors, "
-        "miscarriage, rapist, nazi, terrorist, terrorism, terror, corpse, genocide, suicide, orgasm, penis, vagina, prostitute"
+        "miscarriage, "
+        "rapist, nazi, terrorist, terrorism, terror, corpse, genocide, suicide, orgasm, penis, vagina, prostitute"
     )
 )  # fmt: skip
 _SYLLABLES = words(
