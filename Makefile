@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types test-slow test-peer test-arm bench bench-peer seedling eval-seedling clean
+.PHONY: help demo test lint format types test-slow test-peer test-train test-arm bench bench-peer seedling eval-seedling ablation clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,11 +24,11 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.installed-peer: $(VENV)/.installed-dev
-	CMAKE_ARGS="-DGGML_NATIVE=ON" $(PIP) install --quiet --no-binary llama-cpp-python --editable ".[peer]"
+	CMAKE_ARGS="-DGGML_NATIVE=ON" $(PIP) install --quiet --no-binary llama-cpp-python --editable ".[peer]" --group peer
 	@touch $@
 
 $(VENV)/.installed-train: $(VENV)/.installed-dev
-	$(PIP) install --quiet --editable ".[train]"
+	$(PIP) install --quiet --editable ".[train]" --group train
 	@touch $@
 
 demo: $(VENV)/.installed  ## a robot command becomes streamed JSON over ZeroMQ, from the embedded model
@@ -50,8 +50,11 @@ format: $(VENV)/.installed-dev  ## put the code into the house style
 test-slow: $(VENV)/.installed-dev  ## the tests that take minutes or gigabytes
 	$(BIN)/python -m pytest -m "slow and not peer" $(PYTEST_ARGS)
 
-test-peer: $(VENV)/.installed-peer  ## agreement with llama.cpp; builds llama-cpp-python first (about 10 minutes)
+test-peer: $(VENV)/.installed-peer  ## agreement with llama.cpp and MLX; builds llama-cpp-python first (about 10 minutes)
 	$(BIN)/python -m pytest -m peer $(PYTEST_ARGS)
+
+test-train: $(VENV)/.installed-train  ## the tests of training and of conversions that need PyTorch
+	$(BIN)/python -m pytest -m "not slow and not peer" tests/plugins/train tests/plugins/convert $(PYTEST_ARGS)
 
 test-arm: $(VENV)/.installed-dev  ## the CPU kernels on emulated 64-bit Arm (needs qemu-user-static, see the script)
 	tests/emulated/run_arm64.sh $(BIN)/pip
@@ -66,6 +69,11 @@ bench-peer: $(VENV)/.installed-peer  ## speed against llama.cpp, 1.7B and 8B sha
 seedling: $(VENV)/.installed-train  ## train the embedded model anew (needs PyTorch; see docs/seedling.md)
 	$(BIN)/bonsai-edge train seedling --out runs/seedling --force
 	$(BIN)/bonsai-edge export runs/seedling bonsai_edge/data/seedling.gguf --force
+
+ablation: $(VENV)/.installed-train  ## train a small model in float32 and in 1 bit, and compare them; about an hour
+	$(BIN)/bonsai-edge train ablation-float32 --force
+	$(BIN)/bonsai-edge train ablation-q1_0 --force
+	$(BIN)/python benchmarks/ablation.py
 
 eval-seedling: $(VENV)/.installed-dev  ## score the embedded model on held-out and on hand-written sentences
 	$(BIN)/python benchmarks/seedling_accuracy.py
