@@ -17,3 +17,12 @@ def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[A
     memory = np.empty(num_bytes + CACHE_LINE_BYTES, np.uint8)
     start = -memory.ctypes.data % CACHE_LINE_BYTES
     return memory[start : start + num_bytes].view(dtype).reshape(shape)
+
+
+def spaced_rows(num_rows: int, width: int) -> npt.NDArray[np.float32]:
+    """Return unspecified float32 (num_rows, width), a cache line of space between rows, for width a multiple of 16.
+
+    Rows that lie a power of two apart compete for the same few lines of a cache when a column of them is written.
+    """
+    space = CACHE_LINE_BYTES // 4
+    return aligned_empty((num_rows, width + space), np.float32)[:, :width]

@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from bonsai_edge_cpu.compilation import compiled
+from bonsai_edge_cpu.compilation import compiled_part
 from bonsai_edge_cpu.emit import I32, constant
 from bonsai_edge_cpu.intrinsics import make_intrinsic
 
@@ -59,7 +59,7 @@ def new_barrier() -> np.ndarray[tuple[int], np.dtype[np.int32]]:
     return np.zeros(3 * _CACHE_LINE_INTS, np.int32)
 
 
-@compiled
+@compiled_part
 def wait_for_team(barrier, num_threads):
     """Return when all `num_threads` threads have called it."""
     if num_threads == 1:

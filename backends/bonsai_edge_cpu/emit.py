@@ -51,10 +51,13 @@ def halve(builder: ir.IRBuilder, value: ir.Value) -> tuple[ir.Value, ir.Value]:
     return low, high
 
 
-def concatenate(builder: ir.IRBuilder, low: ir.Value, high: ir.Value) -> ir.Value:
-    """Join two vectors of one type."""
-    count = 2 * low.type.count
-    return builder.shuffle_vector(low, high, ir.Constant(vector(I32, count), list(range(count))))
+def concatenate(builder: ir.IRBuilder, *parts: ir.Value) -> ir.Value:
+    """Join one, two, four … vectors of one type."""
+    joined = list(parts)
+    while len(joined) > 1:
+        lanes = range(2 * joined[0].type.count)
+        joined = [shuffle(builder, lanes, *pair) for pair in zip(joined[::2], joined[1::2], strict=True)]
+    return joined[0]
 
 
 def reduce_lanes(builder: ir.IRBuilder, value: ir.Value, combine: Callable[[ir.Value, ir.Value], ir.Value]) -> ir.Value:
@@ -72,6 +75,23 @@ def sum_lanes(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
 def shuffle(builder: ir.IRBuilder, lanes: Sequence[int], low: ir.Value, high: ir.Value | None = None) -> ir.Value:
     """Return the named lanes; those of `high` count on from the last of `low`."""
     return builder.shuffle_vector(low, low if high is None else high, ir.Constant(vector(I32, len(lanes)), list(lanes)))
+
+
+def transpose(builder: ir.IRBuilder, rows: Sequence[ir.Value]) -> list[ir.Value]:
+    """Return the columns of 2^n vectors, n > 0, that are no wider than there are of them.
+
+    Interleaving the first half with the second moves the highest bit of every element's index to the lowest place; done
+    once for each bit of the row number, that leaves the rows of a column side by side.
+    """
+    count = rows[0].type.count
+    low = [lane for pair in zip(range(count // 2), range(count, count + count // 2), strict=True) for lane in pair]
+    high = [lane + count // 2 for lane in low]
+    half = len(rows) // 2
+    for _ in range(len(rows).bit_length() - 1):
+        pairs = zip(rows[:half], rows[half:], strict=True)
+        rows = [shuffle(builder, lanes, first, second) for first, second in pairs for lanes in (low, high)]
+    whole = len(rows) // count
+    return [concatenate(builder, *rows[index : index + whole]) for index in range(0, len(rows), whole)]
 
 
 def multiply_add(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
@@ -94,6 +114,14 @@ def prefetch(builder: ir.IRBuilder, address: ir.Value, offset: int) -> None:
     declared = builder.module.declare_intrinsic("llvm.prefetch", (I8.as_pointer(),), function_type)
     read, low_locality, data_cache = constant(I32, 0), constant(I32, 1), constant(I32, 1)
     builder.call(declared, [pointer, read, low_locality, data_cache])
+
+
+def assembly(
+    builder: ir.IRBuilder, instruction: str, constraints: str, type_: ir.Type, arguments: Sequence[ir.Value]
+) -> ir.Value:
+    """Emit an instruction that LLVM would not choose, in AT&T syntax, without effects but its result."""
+    function_type = ir.FunctionType(type_, [argument.type for argument in arguments])
+    return builder.call(ir.InlineAsm(function_type, instruction, constraints), arguments)
 
 
 class Loop:

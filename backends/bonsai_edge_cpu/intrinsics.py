@@ -10,6 +10,7 @@ from numba import types
 from numba.extending import intrinsic
 
 Emitter = Callable[..., ir.Value | None]
+"""Emits LLVM instructions: emitter(builder, *arguments)."""
 
 
 def make_intrinsic(emitter: Emitter, return_type: types.Type = types.void) -> Callable[..., Any]:

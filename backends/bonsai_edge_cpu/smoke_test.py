@@ -34,4 +34,5 @@ def smoke_test_failure() -> str | None:
 @compiled
 def _multiply(packed, x, activations, tables, sums, out):
     quantize(x, 0, 0, 1, activations)
-    q1_0_matmul(packed.ctypes.data, packed.shape[1], 1, 0, packed.shape[0], activations, 1, tables, sums, out, 0)
+    address, row_bytes = packed.ctypes.data, packed.shape[1]
+    q1_0_matmul(address, row_bytes, 1, 0, packed.shape[0], activations, 1, tables, sums, out, 0, address)

@@ -12,7 +12,7 @@ from bonsai_edge.errors import UnsupportedModelError
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.formats.tensor import QuantizedTensor
 from bonsai_edge.model_spec import ModelSpec
-from bonsai_edge_cpu.aligned import aligned_empty
+from bonsai_edge_cpu.aligned import aligned_empty, spaced_rows
 from bonsai_edge_cpu.kernels.attention import attention_scratch_floats
 from bonsai_edge_cpu.kernels.dense import WIDTH
 from bonsai_edge_cpu.kernels.q1_0_tables import make_sums, make_tables
@@ -126,23 +126,20 @@ def make_workspace(spec: ModelSpec, max_rows: int, num_threads: int, barrier: np
     """Reserve the memory of all intermediate results; the system hands it out when it is first touched."""
     widest = max(spec.hidden_size, spec.attention_size, spec.intermediate_size)
 
-    def floats(*shape: int) -> Floats:
-        return np.empty(shape, np.float32)
-
     return Workspace(
-        x=floats(max_rows, spec.hidden_size),
-        floats=floats(max_rows, spec.hidden_size),
+        x=spaced_rows(max_rows, spec.hidden_size),
+        floats=spaced_rows(max_rows, spec.hidden_size),
         activations=make_activations(max_rows, widest // BLOCK_COLUMNS),
         tables=make_tables(num_threads),
         sums=make_sums(num_threads),
-        q=floats(max_rows, spec.attention_size),
-        k=floats(max_rows, spec.kv_size),
-        v=floats(max_rows, spec.kv_size),
-        attention=floats(max_rows, spec.attention_size),
-        gate=floats(max_rows, spec.intermediate_size),
-        up=floats(max_rows, spec.intermediate_size),
+        q=spaced_rows(max_rows, spec.attention_size),
+        k=spaced_rows(max_rows, spec.kv_size),
+        v=spaced_rows(max_rows, spec.kv_size),
+        attention=spaced_rows(max_rows, spec.attention_size),
+        gate=spaced_rows(max_rows, spec.intermediate_size),
+        up=spaced_rows(max_rows, spec.intermediate_size),
         attention_scratch=aligned_empty((num_threads, attention_scratch_floats(spec.head_dim)), np.float32),
-        logits=floats(max_rows, spec.vocab_size),
+        logits=np.empty((max_rows, spec.vocab_size), np.float32),
         all_rows=np.arange(max_rows, dtype=np.int32),
         barrier=barrier,
     )

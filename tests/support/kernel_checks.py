@@ -21,11 +21,14 @@ from bonsai_edge_cpu.kernels.exponential import emit_exp
 from bonsai_edge_cpu.kernels.q1_0 import q1_0_matmul
 from bonsai_edge_cpu.kernels.q1_0_tables import make_sums, make_tables
 from bonsai_edge_cpu.kernels.quantization import Activations, interleave, make_activations, quantize
+from python_calls import callable_from_python
 
 COLUMNS = 8 * np.arange(16) + np.arange(8)[:, None]
 """The columns of a block in the order in which its quants are stored, (8 planes, 16)."""
 
 Floats = npt.NDArray[np.float32]
+
+_q1_0_matmul, _dense_matmul, _embed = map(callable_from_python, (q1_0_matmul, dense_matmul, embed))
 
 
 @compiled
@@ -39,7 +42,8 @@ def quantize_rows(x: Floats) -> Activations:
     """Quantize float32 (num_tokens, num_columns) as the kernels do."""
     activations = make_activations(x.shape[0], x.shape[1] // 128)
     _quantize_rows(x, activations)
-    return activations
+    per_row = (activations.quants, activations.scales, activations.negative_sums)
+    return Activations(*(array[: x.shape[0]] for array in per_row), activations.columns, activations.column_scales)
 
 
 def dequantize_rows(activations: Activations) -> npt.NDArray[np.float64]:
@@ -63,8 +67,9 @@ def multiply(
     """Multiply rows first … last - 1 into the same columns of out (num_tokens, num_rows)."""
     num_blocks = packed.shape[1] // 18
     scratch = make_tables(1)[0], make_sums(1)[0]
-    q1_0_matmul(
-        packed.ctypes.data, packed.shape[1], num_blocks, first, last, activations, len(out), *scratch, out, accumulate
+    address = packed.ctypes.data
+    _q1_0_matmul(
+        address, packed.shape[1], num_blocks, first, last, activations, len(out), *scratch, out, accumulate, address
     )
     return out
 
@@ -135,7 +140,7 @@ def check_dense_types() -> None:
         packed = quants.quantize(weights, GGMLQuantizationType(ggml_type.value)).view(np.uint8).reshape(7, -1)
         expected = dequantize(packed, ggml_type)
         out = np.zeros((3, 7), np.float32)
-        dense_matmul(packed.ctypes.data, ggml_type.value, packed.shape[1], 0, 7, x, 160, 3, out, 0)
+        _dense_matmul(packed.ctypes.data, ggml_type.value, packed.shape[1], 0, 7, x, 160, 3, out, 0)
         np.testing.assert_allclose(out, x @ expected.T, rtol=1e-4, atol=1e-4)
         _check_embedding(packed, ggml_type, expected)
     packed = random_q1_0(rng, 7, 256)
@@ -147,7 +152,7 @@ def _check_embedding(packed: npt.NDArray[np.uint8], ggml_type: GGMLType, expecte
     token_ids = np.array([6, 0, 3], np.int32)
     out = np.zeros((3, expected.shape[1]), np.float32)
     for thread in range(2):
-        embed(record, token_ids, out, thread, 2)
+        _embed(record, token_ids, out, thread, 2)
     np.testing.assert_array_equal(out, expected[token_ids])
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from llvmlite import ir
 
-from bonsai_edge_cpu.emit import F32, I16, I32, constant, load, vector
+from bonsai_edge_cpu.emit import F32, I8, I16, I32, concatenate, constant, load, vector
+
+ROW_BYTES = 16  # sign bits of a block
+
+RowLoader = Callable[[Sequence[ir.Value]], ir.Value]
+"""Loads ROW_BYTES from each of `vector_rows` addresses into one vector."""
 
 
 class TokenBlock(Protocol):
@@ -26,16 +31,16 @@ class PortableISA:
     An instruction set derives from this and replaces what it does better.
 
     - `vector_rows`: rows of weights in one vector, 128 bits each: the width of the registers.
-    - `tile_vectors`: such vectors that share the activations of a token.
     - `batch_tokens`: tokens that share the weights of a tile.
     - `table_tokens`: tokens in a vector of the sums that prompts are processed with; see `kernels.q1_0_tables`.
+    - `sum_multiple`: how many times too large `signed_sums` are, a power of two.
     """
 
     name = "portable"
     vector_rows = 1
-    tile_vectors = 4
     batch_tokens = 2
     table_tokens = 16
+    sum_multiple = 1
 
     @classmethod
     def is_supported(cls, cpu_features: Mapping[str, bool]) -> bool:
@@ -49,7 +54,8 @@ class PortableISA:
 
         rows: <16 n x i8> for n rows each; byte i of a row holds the signs of columns 8i … 8i + 7, lowest bit first.
         Returns for each token and each of `rows` <4 n x i32>, a sum for each row and 32 columns: the token's start plus
-        twice the activations whose bit is set. With a start of minus their sum this is the product with +1 and -1.
+        twice the activations whose bit is set, times `sum_multiple`. With a start of minus their sum this is the
+        product with +1 and -1.
         """
         pairs = vector(I16, rows[0].type.count // 2)
         totals = [[constant(pairs, 0)] * len(rows) for _ in tokens]
@@ -65,6 +71,14 @@ class PortableISA:
             [_add_twice(builder, token.start(), total) for total in of_token]
             for token, of_token in zip(tokens, totals, strict=True)
         ]
+
+    def row_loader(self, builder: ir.IRBuilder) -> RowLoader:
+        """Return a loader of rows; called where what a loop of loads shares can be made ready."""
+
+        def load_rows(addresses: Sequence[ir.Value]) -> ir.Value:
+            return concatenate(builder, *(load(builder, address, vector(I8, ROW_BYTES)) for address in addresses))
+
+        return load_rows
 
     def spread_plane(self, builder: ir.IRBuilder, bits: ir.Value, plane: int) -> ir.Value:
         """Turn bit `plane` of every byte into a whole byte, 0 or -1."""

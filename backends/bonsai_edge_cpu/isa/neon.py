@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from llvmlite import ir
 
-from bonsai_edge_cpu.emit import I16, I32, constant, intrinsic_call, vector
+from bonsai_edge_cpu.emit import I16, I32, assembly, constant, intrinsic_call, vector
 from bonsai_edge_cpu.isa.base import NativeHalfISA, TokenBlock
 
 
@@ -28,6 +28,8 @@ class Neon(NativeHalfISA):
         totals = [[constant(pairs, 0)] * len(rows) for _ in tokens]
         for plane in range(8):
             masks = [self.spread_plane(builder, bits, plane) for bits in rows]
+            # Hidden behind assembly of no instruction, or LLVM would test for zero instead and need one more.
+            masks = [assembly(builder, "", "=w,0", mask.type, [mask]) for mask in masks]
             for token, of_token in zip(tokens, totals, strict=True):
                 activations = token.plane(plane)
                 for index, mask in enumerate(masks):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from bonsai_edge.backend import KV_PAGE_TOKENS
-from bonsai_edge_cpu.compilation import compiled
+from bonsai_edge_cpu.compilation import compiled_part, inlined_part
 from bonsai_edge_cpu.kernels.attention_tile import (
     COLUMNS_FOUR,
     COLUMNS_ONE,
@@ -30,7 +30,7 @@ from bonsai_edge_cpu.kernels.attention_tile import (
 )
 from bonsai_edge_cpu.kernels.dense import WIDTH
 
-_record_floats = compiled(record_floats)
+_record_floats = compiled_part(record_floats)
 _TILE_ROWS = 16  # their records and a page of keys and values stay near the L1 cache
 
 
@@ -39,7 +39,7 @@ def attention_scratch_floats(head_dim: int) -> int:
     return _TILE_ROWS * record_floats(head_dim)
 
 
-@compiled
+@inlined_part
 def attend(layer, dims, inputs, kv_cache, work, thread, num_threads):
     """Write softmax(q·k / √head_dim)·v of every token and head to work.attention (num_tokens, heads * head_dim).
 
@@ -51,12 +51,15 @@ def attend(layer, dims, inputs, kv_cache, work, thread, num_threads):
     group = dims.num_heads // dims.num_kv_heads
     heads_together = min(group, _TILE_ROWS)
     tokens_together = max(1, _TILE_ROWS // group)
+    # The same heads as this thread has projected, if they can be shared out evenly; else a tile after the other.
+    heads_of_thread = dims.num_kv_heads // num_threads if dims.num_kv_heads % num_threads == 0 else 0
     tile, first = 0, 0
     while first < num_tokens:
         last = _end_of_tile(inputs.sequence_ids, first, min(first + tokens_together, num_tokens))
         for kv_head in range(dims.num_kv_heads):
             for start in range(0, group, heads_together):
-                if tile % num_threads == thread:
+                owner = kv_head // heads_of_thread if heads_of_thread else tile % num_threads
+                if owner == thread:
                     num_heads = min(heads_together, group - start)
                     head = kv_head * group + start
                     _attend_tile(layer, dims, inputs, kv_cache, work, thread, first, last, head, num_heads)
@@ -64,7 +67,7 @@ def attend(layer, dims, inputs, kv_cache, work, thread, num_threads):
         first = last
 
 
-@compiled
+@inlined_part
 def _end_of_tile(sequence_ids, first, limit):
     """Return where the rows of one sequence end that begin at `first`, at most `limit`."""
     last = first + 1
@@ -73,7 +76,7 @@ def _end_of_tile(sequence_ids, first, limit):
     return last
 
 
-@compiled
+@inlined_part
 def _attend_tile(layer, dims, inputs, kv_cache, work, thread, first, last, head, num_heads):
     """Attend with query heads head … head + num_heads - 1, all of one KV head, of tokens first … last - 1."""
     head_dim, kv_head = dims.head_dim, head // (dims.num_heads // dims.num_kv_heads)
@@ -98,12 +101,12 @@ def _attend_tile(layer, dims, inputs, kv_cache, work, thread, first, last, head,
         end_row(records + row * record_bytes, work.attention[token, column:].ctypes.data, head_dim)
 
 
-@compiled
+@inlined_part
 def _record_bytes(head_dim):
     return 4 * _record_floats(head_dim)
 
 
-@compiled
+@compiled_part
 def _attend_pages(records, num_rows, head_dim, pages, first, end, cache_at, page_bytes, value_offset):
     """Bring the records up to date with positions first … end - 1, where `first` begins a page.
 
@@ -130,7 +133,7 @@ def _attend_pages(records, num_rows, head_dim, pages, first, end, cache_at, page
         page += 1
 
 
-@compiled
+@compiled_part
 def _score(records, num_rows, head_dim, slot, keys, count, ahead):
     """Score `count` keys at an address for each of the rows, prefetching what lies at `ahead`."""
     record_bytes = _record_bytes(head_dim)
@@ -148,7 +151,7 @@ def _score(records, num_rows, head_dim, slot, keys, count, ahead):
             row += 1
 
 
-@compiled
+@compiled_part
 def _mix(records, num_rows, head_dim, slot, values, count, ahead):
     """Add `count` weighted values at an address to each of the rows, prefetching what lies at `ahead`."""
     record_bytes = _record_bytes(head_dim)

@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 
 from bonsai_edge.formats.ggml_types import GGMLType
-from bonsai_edge_cpu.compilation import compiled
+from bonsai_edge_cpu.compilation import compiled_part
 from bonsai_edge_cpu.emit import (
     F32,
     I8,
@@ -105,7 +105,7 @@ _dot_bfloat = _make_dot(load_bfloat, 2)
 _dot_q8_0 = make_intrinsic(_emit_dot_q8_0, types.float32)
 
 
-@compiled
+@compiled_part
 def dense_matmul(weights, ggml_type, row_bytes, first_row, last_row, x, num_columns, num_tokens, out, accumulate):
     """Multiply rows first_row … last_row - 1 of a matrix at address `weights` by float32 x (max_tokens, ≥ num_columns).
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from llvmlite import ir
 
 from bonsai_edge.formats.ggml_types import GGMLType
-from bonsai_edge_cpu.compilation import compiled
+from bonsai_edge_cpu.compilation import compiled_part
 from bonsai_edge_cpu.emit import F32, I1, I8, I16, constant, load, splat, store, vector
 from bonsai_edge_cpu.intrinsics import make_intrinsic
 from bonsai_edge_cpu.isa.selection import selected_isa
@@ -49,7 +49,7 @@ _expand_q8_0 = make_intrinsic(_emit_expand_q8_0)
 _expand_q1_0 = make_intrinsic(_emit_expand_q1_0)
 
 
-@compiled
+@compiled_part
 def embed(table, token_ids, out, thread, num_threads):
     """Expand the rows `token_ids` of the matrix record `table` to out, float32 (max_tokens, hidden), row by row."""
     ggml_type, num_columns = table[TYPE], table[NUM_COLUMNS]

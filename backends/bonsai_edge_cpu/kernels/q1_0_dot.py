@@ -8,9 +8,6 @@ after block. So a result depends on its row and its token alone, not on what it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from llvmlite import ir
 
 from bonsai_edge_cpu.emit import (
@@ -19,7 +16,7 @@ from bonsai_edge_cpu.emit import (
     I16,
     I32,
     I64,
-    concatenate,
+    assembly,
     constant,
     counted_loop,
     intrinsic_call,
@@ -30,10 +27,13 @@ from bonsai_edge_cpu.emit import (
     splat,
     vector,
 )
-from bonsai_edge_cpu.intrinsics import make_intrinsic
+from bonsai_edge_cpu.intrinsics import Emitter
 from bonsai_edge_cpu.isa.base import PortableISA
 from bonsai_edge_cpu.isa.selection import selected_isa
 from bonsai_edge_cpu.kernels.quantization import BLOCK_COLUMNS
+
+TILE_VECTORS = 4
+"""Vectors of rows in a tile: as many as a block has groups, so that their sums fill one vector."""
 
 BLOCK_BYTES = 18
 SCALE_BYTES = 2
@@ -75,12 +75,13 @@ class _TokenBlock:
         return _repeat(self._builder, load(self._builder, address, vector(type_, 4), align=4), self._vector_rows)
 
 
-def make_tile(num_vectors: int, num_tokens: int) -> Callable[..., Any]:
-    """Return the intrinsic for `num_vectors` vectors of rows, at most four, times `num_tokens` tokens.
+def tile_emitter(num_tokens: int) -> Emitter:
+    """Return the emitter of four vectors of rows times `num_tokens` tokens.
 
     tile(weights, row_bytes, num_rows, num_blocks, quants, scales, negative_sums, token_blocks, out, out_row_bytes,
-    accumulate): addresses; all rows of the tile are read but only the first num_rows stored; the activations of a token
-    are `token_blocks` blocks apart, its float32 outputs `out_row_bytes`; accumulate 1 adds to them, 0 overwrites.
+    accumulate, end, ahead): addresses; all rows of the tile are read but only the first num_rows stored; the
+    activations of a token are `token_blocks` blocks apart, its float32 outputs `out_row_bytes`; accumulate 1 adds to
+    them, 0 overwrites. Behind the weights' `end` the thread goes on at `ahead`.
     """
     isa = selected_isa()
 
@@ -97,20 +98,26 @@ def make_tile(num_vectors: int, num_tokens: int) -> Callable[..., Any]:
         out: ir.Value,
         out_row_bytes: ir.Value,
         accumulate: ir.Value,
+        end: ir.Value,
+        ahead: ir.Value,
     ) -> None:
-        num_tile_rows = num_vectors * isa.vector_rows
-        row_offsets = [builder.mul(row_bytes, constant(I64, row)) for row in range(num_tile_rows)]
+        num_tile_rows = TILE_VECTORS * isa.vector_rows
+        load_rows = isa.row_loader(builder)
+        jump = builder.sub(ahead, end)
+        row_offsets = [builder.mul(row_bytes, constant(I64, row)) for row in range(isa.vector_rows)]
+        vector_bytes = builder.mul(row_bytes, constant(I64, isa.vector_rows))
         with counted_loop(builder, num_blocks, [constant(vector(F32, 4 * isa.vector_rows), 0.0)] * num_tokens) as loop:
             block_offset = builder.mul(loop.index, constant(I64, BLOCK_BYTES))
             if num_tokens == 1:
-                _prefetch_rows(builder, weights, block_offset, num_tile_rows)
-            first_block = builder.add(weights, block_offset)
-            blocks = [builder.add(first_block, offset) for offset in row_offsets]
-            bits = [
-                _load_bits(builder, blocks[row : row + isa.vector_rows])
-                for row in range(0, num_tile_rows, isa.vector_rows)
-            ]
-            weight_scales = _load_weight_scales(builder, isa, blocks, num_vectors)
+                _prefetch_rows(builder, weights, block_offset, num_tile_rows, end, jump)
+            # Assembly of no instruction keeps LLVM from carrying a pointer for each row, more than there are registers.
+            vectors_at = [assembly(builder, "", "=r,0", I64, [builder.add(weights, block_offset)])]
+            while len(vectors_at) < TILE_VECTORS:
+                vectors_at.append(builder.add(vectors_at[-1], vector_bytes))
+            blocks = [builder.add(vector_at, offset) for vector_at in vectors_at for offset in row_offsets]
+            signs = [builder.add(block, constant(I64, SCALE_BYTES)) for block in blocks]
+            bits = [load_rows(signs[row : row + isa.vector_rows]) for row in range(0, num_tile_rows, isa.vector_rows)]
+            weight_scales = _load_weight_scales(builder, isa, blocks)
             tokens = [
                 _TokenBlock(
                     builder, isa.vector_rows, builder.add(loop.index, builder.mul(token_blocks, constant(I64, token))),
@@ -120,15 +127,17 @@ def make_tile(num_vectors: int, num_tokens: int) -> Callable[..., Any]:
             ]  # fmt: skip
             for position, sums in enumerate(isa.signed_sums(builder, bits, tokens)):
                 group_scales = tokens[position].scales()
+                if isa.sum_multiple > 1:
+                    group_scales = builder.fmul(group_scales, constant(group_scales.type, 1 / isa.sum_multiple))
                 products = [builder.fmul(builder.sitofp(total, group_scales.type), group_scales) for total in sums]
                 totals = _add_groups(builder, products)
                 loop.carried[position] = multiply_add(builder, totals, weight_scales, loop.carried[position])
         for token in range(num_tokens):
             address = builder.add(out, builder.mul(out_row_bytes, constant(I64, token)))
-            ordered = _in_row_order(builder, loop.carried[token], num_vectors)
+            ordered = _in_row_order(builder, loop.carried[token])
             store_rows(builder, ordered, address, num_rows, accumulate)
 
-    return make_intrinsic(emit)
+    return emit
 
 
 def store_rows(
@@ -152,41 +161,39 @@ def store_rows(
     intrinsic_call(builder, f"llvm.masked.store.{suffix}", ir.VoidType(), arguments)
 
 
-def _prefetch_rows(builder: ir.IRBuilder, weights: ir.Value, block_offset: ir.Value, num_rows: int) -> None:
+def _prefetch_rows(
+    builder: ir.IRBuilder, weights: ir.Value, block_offset: ir.Value, num_rows: int, end: ir.Value, jump: ir.Value
+) -> None:
     """Ask for what comes far ahead: the rows of a tile are one stretch of memory, of which a round reads a share."""
     linear = builder.add(weights, builder.mul(block_offset, constant(I64, num_rows)))
+    target = builder.add(linear, constant(I64, _PREFETCH_BYTES))
+    is_beyond = builder.icmp_unsigned(">=", target, end)
+    target = builder.select(is_beyond, builder.add(target, jump), target)
     for line in range(0, BLOCK_BYTES * num_rows, 64):
-        prefetch(builder, linear, _PREFETCH_BYTES + line)
-
-
-def _load_bits(builder: ir.IRBuilder, blocks: list[ir.Value]) -> ir.Value:
-    parts = [load(builder, block, vector(I8, 16), SCALE_BYTES) for block in blocks]
-    while len(parts) > 1:
-        parts = [concatenate(builder, low, high) for low, high in zip(parts[::2], parts[1::2], strict=True)]
-    return parts[0]
+        prefetch(builder, target, line)
 
 
 def _repeat(builder: ir.IRBuilder, value: ir.Value, times: int) -> ir.Value:
     return value if times == 1 else shuffle(builder, list(range(value.type.count)) * times, value)
 
 
-def _load_weight_scales(builder: ir.IRBuilder, isa: PortableISA, blocks: list[ir.Value], num_vectors: int) -> ir.Value:
-    """Return the rows' scales in the lanes that `_add_groups` leaves their sums in."""
-    halves: ir.Value = ir.Constant(vector(I16, len(blocks)), ir.Undefined)
-    for lane in range(len(blocks)):
-        lane_row, vector_index = divmod(lane, num_vectors)
-        half = load(builder, blocks[vector_index * isa.vector_rows + lane_row], I16)
-        halves = builder.insert_element(halves, half, constant(I32, lane))
-    floats = isa.half_to_float(builder, halves)
-    lanes = [row * num_vectors + column % num_vectors for row in range(isa.vector_rows) for column in range(4)]
-    return floats if num_vectors == 4 else shuffle(builder, lanes, floats)
+def _load_weight_scales(builder: ir.IRBuilder, isa: PortableISA, blocks: list[ir.Value]) -> ir.Value:
+    """Return the rows' scales in the lanes that `_add_groups` leaves their sums in.
+
+    Four are put together in a general register, because the vector units are what limits a tile.
+    """
+    fours: ir.Value = ir.Constant(vector(I64, isa.vector_rows), ir.Undefined)
+    for row in range(isa.vector_rows):
+        four = constant(I64, 0)
+        for index in range(TILE_VECTORS):
+            half = builder.zext(load(builder, blocks[index * isa.vector_rows + row], I16), I64)
+            four = builder.or_(four, builder.shl(half, constant(I64, 16 * index)))
+        fours = builder.insert_element(fours, four, constant(I32, row))
+    return isa.half_to_float(builder, builder.bitcast(fours, vector(I16, len(blocks))))
 
 
 def _add_groups(builder: ir.IRBuilder, products: list[ir.Value]) -> ir.Value:
-    """Add the four groups of each row, (0 + 2) + (1 + 3): lane 4r + v of the result is row r of vector v.
-
-    With fewer than four vectors they repeat: lane 4r + v is that of v modulo their number.
-    """
+    """Add the four groups of each row, (0 + 2) + (1 + 3): lane 4r + v of the result is row r of vector v."""
     count = products[0].type.count
     rows = range(0, count, 4)
 
@@ -196,11 +203,10 @@ def _add_groups(builder: ir.IRBuilder, products: list[ir.Value]) -> ir.Value:
     def added(low: ir.Value, high: ir.Value, even: list[int], odd: list[int]) -> ir.Value:
         return builder.fadd(shuffle(builder, even, low, high), shuffle(builder, odd, low, high))
 
-    four = [products[index % len(products)] for index in range(4)]
-    low, high = (added(four[index], four[index + 1], pick(0, 1), pick(2, 3)) for index in (0, 2))
+    low, high = (added(products[index], products[index + 1], pick(0, 1), pick(2, 3)) for index in (0, 2))
     return added(low, high, pick(0, 2), pick(1, 3))
 
 
-def _in_row_order(builder: ir.IRBuilder, sums: ir.Value, num_vectors: int) -> ir.Value:
-    rows = sums.type.count // 4
-    return shuffle(builder, [4 * row + index for index in range(num_vectors) for row in range(rows)], sums)
+def _in_row_order(builder: ir.IRBuilder, sums: ir.Value) -> ir.Value:
+    rows = sums.type.count // TILE_VECTORS
+    return shuffle(builder, [TILE_VECTORS * row + index for index in range(TILE_VECTORS) for row in range(rows)], sums)

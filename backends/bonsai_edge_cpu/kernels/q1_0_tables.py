@@ -16,22 +16,21 @@ import numpy.typing as npt
 from llvmlite import ir
 
 from bonsai_edge_cpu.aligned import aligned_empty
-from bonsai_edge_cpu.compilation import compiled
+from bonsai_edge_cpu.compilation import inlined_part
 from bonsai_edge_cpu.emit import (
     F32,
     I8,
     I16,
     I32,
     I64,
-    concatenate,
     constant,
     counted_loop,
     load,
     multiply_add,
     prefetch,
-    shuffle,
     splat,
     store,
+    transpose,
     vector,
 )
 from bonsai_edge_cpu.intrinsics import make_intrinsic
@@ -81,7 +80,7 @@ def _emit_build_tables(builder: ir.IRBuilder, columns: ir.Value, tables: ir.Valu
             store(builder, entry, table_at, _ENTRY_BYTES * signs)
 
 
-def _emit_add_block(
+def emit_add_block(
     builder: ir.IRBuilder,
     weights: ir.Value,
     row_bytes: ir.Value,
@@ -91,6 +90,7 @@ def _emit_add_block(
     sums: ir.Value,
     ahead: ir.Value,
 ) -> None:
+    """Emit `add_block`, which is described there."""
     isa = selected_isa()
     half_bytes = _SUM_BYTES // 2
     scales = [
@@ -151,29 +151,11 @@ def _emit_store_transposed(
     for odd in range(2):
         offset = _SUM_BYTES // 2 * odd
         rows = [load(builder, sums, _FLOATS, _SUM_BYTES * row + offset, align=4) for row in range(_TRANSPOSED_ROWS)]
-        for index, of_token in enumerate(_transpose(builder, rows)):
+        for index, of_token in enumerate(transpose(builder, rows)):
             token = constant(I64, 2 * index + odd)
             exists = builder.icmp_signed("<", token, num_tokens)
             address = builder.add(out, builder.mul(out_row_bytes, token))
             store_rows(builder, of_token, address, builder.select(exists, num_rows, constant(I64, 0)), accumulate)
-
-
-def _transpose(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
-    """Return the columns of sixteen vectors, each as a vector of sixteen.
-
-    Interleaving the first half with the second moves the highest bit of every element's index to the lowest place; done
-    once for each bit of the row number, that leaves the rows of a column side by side.
-    """
-    count = rows[0].type.count
-    low = [lane for pair in zip(range(count // 2), range(count, count + count // 2), strict=True) for lane in pair]
-    high = [lane + count // 2 for lane in low]
-    half = len(rows) // 2
-    for _ in range(len(rows).bit_length() - 1):
-        pairs = zip(rows[:half], rows[half:], strict=True)
-        rows = [shuffle(builder, lanes, first, second) for first, second in pairs for lanes in (low, high)]
-    whole = _TRANSPOSED_ROWS // count
-    parts = [rows[index : index + whole] for index in range(0, len(rows), whole)]
-    return [part[0] if whole == 1 else concatenate(builder, *part) for part in parts]
 
 
 build_tables = make_intrinsic(_emit_build_tables)
@@ -183,24 +165,28 @@ store_transposed = make_intrinsic(_emit_store_transposed)
 """store_transposed(sums, num_rows, num_tokens, out, out_row_bytes, accumulate): write sixteen rows of sums, of which
 num_rows count, to the columns of float32 (num_tokens, ≥ 16), or add them."""
 
-add_block = make_intrinsic(_emit_add_block)
+add_block = make_intrinsic(emit_add_block)
 """add_block(weights, row_bytes, num_rows, tables, column_scales, sums, ahead): addresses of the block in the first of
 num_rows rows, the tables of its columns, float32 (4, TABLE_TOKENS), float32 (num_rows, TABLE_TOKENS) to add to, and as
 many bytes as these blocks have of what is read next, to prefetch."""
 
 
-@compiled
+@inlined_part
 def multiply_by_tables(
-    weights, row_bytes, num_blocks, first_row, last_row, activations, token, num_tokens, tables, sums, out, accumulate
-):
+    weights, row_bytes, num_blocks, first_row, last_row,
+    activations, token, num_tokens, tables, sums, out, accumulate, ahead,
+):  # fmt: skip
     """Multiply rows by the tokens token … token + num_tokens - 1, of which the first is a multiple of TABLE_TOKENS.
 
     tables int16 and sums float32 are this thread's; the rest is as in `q1_0_matmul`.
     """
     tile = token // TABLE_TOKENS
-    for first in range(first_row, last_row, MAX_ROWS):
-        num_rows = min(MAX_ROWS, last_row - first)
-        first_at, next_at = weights + first * row_bytes, weights + (first + num_rows) * row_bytes
+    num_passes = (last_row - first_row + MAX_ROWS - 1) // MAX_ROWS
+    for number in range(num_passes):
+        first, last = _pass_rows(first_row, last_row, num_passes, number)
+        num_rows = last - first
+        first_at = weights + first * row_bytes
+        next_at = np.int64(weights + last * row_bytes if last < last_row else ahead)
         sums[:num_rows] = np.float32(0.0)
         for block in range(num_blocks):
             build_tables(activations.columns[tile, block].ctypes.data, tables.ctypes.data)
@@ -222,3 +208,12 @@ def multiply_by_tables(
                 out.strides[0],
                 accumulate,
             )
+
+
+@inlined_part
+def _pass_rows(first_row, last_row, num_passes, number):
+    """Return the rows of one of the passes, as many in each as whole groups of rows allow."""
+    groups = (last_row - first_row + _TRANSPOSED_ROWS - 1) // _TRANSPOSED_ROWS
+    first = first_row + groups * number // num_passes * _TRANSPOSED_ROWS
+    last = first_row + groups * (number + 1) // num_passes * _TRANSPOSED_ROWS
+    return first, min(last, last_row)

@@ -13,11 +13,12 @@ import numpy.typing as npt
 from llvmlite import ir
 
 from bonsai_edge_cpu.aligned import aligned_empty
-from bonsai_edge_cpu.compilation import compiled
+from bonsai_edge_cpu.compilation import compiled_part
 from bonsai_edge_cpu.emit import (
     F32,
     I8,
     I32,
+    I64,
     concatenate,
     constant,
     intrinsic_call,
@@ -26,6 +27,7 @@ from bonsai_edge_cpu.emit import (
     shuffle,
     splat,
     store,
+    transpose,
     vector,
 )
 from bonsai_edge_cpu.intrinsics import make_intrinsic
@@ -41,7 +43,7 @@ TABLE_TOKENS = selected_isa().table_tokens
 _PLANES, _PLANE_BYTES = 8, 16
 _FLOATS, _INTS = vector(F32, 16), vector(I32, 16)
 _ROUND = 12582912.0  # 1.5 * 2**23: adding it leaves the nearest integer, ties to even, in the low bits
-_UPPER_HALF = np.float32(2.0**-16)
+_UPPER_HALF = 2.0**-16
 
 
 class Activations(NamedTuple):
@@ -63,6 +65,7 @@ class Activations(NamedTuple):
 def make_activations(max_rows: int, max_blocks: int) -> Activations:
     """Reserve memory for rows of up to `max_blocks` blocks."""
     max_tiles = -(-max_rows // TABLE_TOKENS)
+    max_rows = max_tiles * TABLE_TOKENS  # those without a token are computed, too
     result = Activations(
         aligned_empty((max_rows, max_blocks, BLOCK_COLUMNS), np.int8),
         aligned_empty((max_rows, max_blocks, GROUPS), np.float32),
@@ -70,8 +73,8 @@ def make_activations(max_rows: int, max_blocks: int) -> Activations:
         aligned_empty((max_tiles, max_blocks, BLOCK_COLUMNS, TABLE_TOKENS), np.int8),
         aligned_empty((max_tiles, max_blocks, GROUPS, TABLE_TOKENS), np.float32),
     )
-    result.columns.fill(0)  # lanes without a token are computed, too
-    result.column_scales.fill(0.0)
+    result.quants.fill(0)
+    result.scales.fill(0.0)
     return result
 
 
@@ -90,9 +93,7 @@ def _emit_quantize_block(
         total = reduce_lanes(builder, builder.add(*rounded), builder.add)
         store(builder, builder.sub(constant(I32, 0), total), negative_sums, 4 * group)
         quantized += [builder.trunc(half, vector(I8, 16)) for half in rounded]
-    while len(quantized) > 1:
-        quantized = [concatenate(builder, *pair) for pair in zip(quantized[::2], quantized[1::2], strict=True)]
-    for plane, columns in enumerate(_every_eighth(builder, quantized[0])):
+    for plane, columns in enumerate(_every_eighth(builder, concatenate(builder, *quantized))):
         store(builder, columns, quants, _PLANE_BYTES * plane)
 
 
@@ -117,7 +118,7 @@ quantize_block = make_intrinsic(_emit_quantize_block)
 """quantize_block(x, quants, scales, negative_sums): addresses of 128 float32, 128 int8, 4 float32 and 4 int32."""
 
 
-@compiled
+@compiled_part
 def quantize(x, token, first_block, last_block, activations):
     """Quantize blocks first_block … last_block - 1 of row `token` of float32 x (max_rows, width) to the same row."""
     for block in range(first_block, last_block):
@@ -129,17 +130,48 @@ def quantize(x, token, first_block, last_block, activations):
         )
 
 
-@compiled
+def _emit_interleave_block(
+    builder: ir.IRBuilder,
+    quants: ir.Value,
+    scales: ir.Value,
+    token_quants: ir.Value,
+    token_scales: ir.Value,
+    columns: ir.Value,
+    column_scales: ir.Value,
+) -> None:
+    def rows(address: ir.Value, row_bytes: ir.Value, type_: ir.Type, offset: int = 0) -> list[ir.Value]:
+        offsets = [builder.mul(row_bytes, constant(I64, token)) for token in range(TABLE_TOKENS)]
+        return [load(builder, builder.add(address, token), type_, offset, align=4) for token in offsets]
+
+    for plane in range(_PLANES):
+        of_plane = rows(quants, token_quants, vector(I8, _PLANE_BYTES), _PLANE_BYTES * plane)
+        for byte, column in enumerate(transpose(builder, of_plane)):
+            store(builder, column, columns, TABLE_TOKENS * (_PLANES * byte + plane), align=TABLE_TOKENS)
+    of_tokens = rows(scales, token_scales, vector(F32, GROUPS))
+    for group, of_group in enumerate(transpose(builder, of_tokens[::2] + of_tokens[1::2])):
+        scaled = builder.fmul(of_group, constant(of_group.type, _UPPER_HALF))
+        store(builder, scaled, column_scales, 4 * TABLE_TOKENS * group, align=TABLE_TOKENS)
+
+
+interleave_block = make_intrinsic(_emit_interleave_block)
+"""interleave_block(quants, scales, token_quants, token_scales, columns, column_scales): addresses of a block of the
+first of TABLE_TOKENS rows, the bytes from there to the next row's, and where to store the block of all of them."""
+
+
+@compiled_part
 def interleave(activations, num_tokens, first_block, last_block):
-    """Set columns and column_scales of some blocks from the quants and scales of the first `num_tokens` rows."""
-    for token in range(num_tokens):
-        tile, lane = divmod(token, TABLE_TOKENS)
-        scale_lane = lane % 2 * (TABLE_TOKENS // 2) + lane // 2
+    """Set columns and column_scales of some blocks from the quants and scales of the first `num_tokens` rows.
+
+    Whole tiles of rows are taken; what the rows behind the last token hold is computed with and then dropped.
+    """
+    for tile in range((num_tokens + TABLE_TOKENS - 1) // TABLE_TOKENS):
+        first = tile * TABLE_TOKENS
         for block in range(first_block, last_block):
-            quants, columns = activations.quants[token, block], activations.columns[tile, block]
-            for plane in range(_PLANES):
-                for byte in range(_PLANE_BYTES):
-                    columns[_PLANES * byte + plane, lane] = quants[_PLANE_BYTES * plane + byte]
-            for group in range(GROUPS):
-                scale = activations.scales[token, block, group] * _UPPER_HALF
-                activations.column_scales[tile, block, group, scale_lane] = scale
+            interleave_block(
+                activations.quants[first, block].ctypes.data,
+                activations.scales[first, block].ctypes.data,
+                activations.quants.strides[0],
+                activations.scales.strides[0],
+                activations.columns[tile, block].ctypes.data,
+                activations.column_scales[tile, block].ctypes.data,
+            )

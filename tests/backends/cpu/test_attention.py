@@ -17,6 +17,9 @@ from bonsai_edge_cpu.isa.selection import BEST_FIRST, OVERRIDE_VARIABLE, cpu_fea
 from bonsai_edge_cpu.kernels.attention import attend
 from bonsai_edge_cpu.kernels.kv_write import write_keys_values
 from bonsai_edge_cpu.tables import StepInput, Weights, Workspace, make_dimensions, make_workspace
+from python_calls import callable_from_python
+
+_attend, _write_keys_values = callable_from_python(attend), callable_from_python(write_keys_values)
 
 Floats = npt.NDArray[np.float32]
 Row = tuple[int, int]
@@ -61,7 +64,7 @@ class Model:
         work = self.work(len(rows), num_threads)
         work.q[:] = [self.queries[sequence][position] for sequence, position in rows]
         for thread in range(num_threads):
-            attend(1, self.dims, self.inputs(rows), self.cache.view(np.uint16), work, thread, num_threads)
+            _attend(1, self.dims, self.inputs(rows), self.cache.view(np.uint16), work, thread, num_threads)
         return work.attention
 
     def expected(self, row: Row) -> Floats:
@@ -153,7 +156,7 @@ def test_new_queries_keys_and_values_are_normalized_rotated_and_stored(shape, nu
         expected[1, page, 0, :, slot] = k[row]
         expected[1, page, 1, :, slot] = work.v[row].reshape(-1, dims.head_dim)
     for thread in range(num_threads):
-        write_keys_values(1, dims, norms, inputs, model.cache.view(np.uint16), work, thread, num_threads)
+        _write_keys_values(1, dims, norms, inputs, model.cache.view(np.uint16), work, thread, num_threads)
     np.testing.assert_allclose(work.q, q.reshape(len(rows), -1), rtol=1e-5, atol=2e-6)
     np.testing.assert_allclose(model.cache.astype(np.float32), expected.astype(np.float32), rtol=1e-3, atol=2e-6)
     np.testing.assert_array_equal(model.cache[:, :, 1], expected[:, :, 1])
