@@ -13,6 +13,7 @@ from bonsai_edge.errors import UnsupportedModelError
 from bonsai_edge.formats.checkpoint import open_checkpoint
 from bonsai_edge.memory.plan import MemoryPlan
 from bonsai_edge.reference import ReferenceBackend
+from bonsai_edge_cpu.kernel_cache import CACHE_VARIABLE
 from bonsai_edge_cpu.plugin import CpuBackend
 from gguf_files import write_random_model
 
@@ -109,7 +110,7 @@ def test_an_interrupt_while_the_threads_are_started_leaves_no_thread_waiting(mod
 
 def test_damaged_files_in_the_kernel_cache_are_compiled_anew(tmp_path: Path) -> None:
     code = "from bonsai_edge_cpu.plugin import CpuBackend; print(CpuBackend().probe().available)"
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    environment = os.environ | {CACHE_VARIABLE: str(tmp_path)}
 
     def probe() -> str:
         command = [sys.executable, "-c", code]
