@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bonsai_edge.formats.checkpoint import Checkpoint
+    from bonsai_edge.kv_cache import KVType
     from bonsai_edge.memory.plan import MemoryPlan
     from bonsai_edge.model_spec import ModelSpec
-
-KV_PAGE_TOKENS = 32
-"""Tokens in one page of the KV cache: small enough to waste little, large enough to stream."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +78,8 @@ class ModelRunner(ABC):
     least_prefill_rows: int = 8
     num_pages: int
     num_threads: int
+    kv_type: KVType
+    page_bytes: int
 
     @abstractmethod
     def forward(self, batch: Batch) -> npt.NDArray[np.float32]:
@@ -87,6 +87,25 @@ class ModelRunner(ABC):
 
         The returned array may be reused by the next call; copy what must outlive it.
         """
+
+    @abstractmethod
+    def read_page(self, page: int) -> npt.NDArray[np.uint8]:
+        """Return a copy of a KV page, uint8 (page_bytes,), in a layout of the runner's own."""
+
+    @abstractmethod
+    def write_page(self, page: int, content: npt.NDArray[np.uint8]) -> None:
+        """Fill a KV page with what `read_page` of a runner of the same backend, model and KV type returned."""
+
+    @abstractmethod
+    def rotate_keys(self, page: int, num_positions: int) -> None:
+        """Move the keys of a page by so many positions, back if negative: turn them by RoPE's angle for the distance.
+
+        Values have no position. A quantized page is rounded once more.
+        """
+
+    def copy_page(self, source: int, destination: int) -> None:
+        """Copy one KV page over another."""
+        self.write_page(destination, self.read_page(source))
 
     def close(self) -> None:  # noqa: B027  (most runners have nothing to release but memory)
         """Release threads and devices; the runner must not be used afterwards."""
@@ -104,10 +123,10 @@ class Backend(ABC):
 
     @abstractmethod
     def load(self, checkpoint: Checkpoint, plan: MemoryPlan, threads: int = 1) -> ModelRunner:
-        """Make a runner that reads the checkpoint's weights in place and has `plan.num_pages` KV pages.
+        """Make a runner that reads the weights in place and has `plan.num_pages` KV pages of type `plan.kv_type`.
 
         `threads` are how many processor threads it may compute with. Raises UnsupportedModelError when the model has a
-        part that the backend cannot run.
+        part that the backend cannot run, or cannot run with this KV type.
         """
 
     def warm(self) -> WarmReport | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bonsai_edge.kv_cache import KVType
+
 
 @dataclass(frozen=True)
 class YarnScaling:
@@ -47,6 +49,6 @@ class ModelSpec:
         """Width of the concatenated key (or value) heads."""
         return self.num_kv_heads * self.head_dim
 
-    def kv_bytes_per_token(self, bytes_per_element: int = 2) -> int:
-        """Bytes of KV cache that one token needs over all layers, keys and values, float16 by default."""
-        return 2 * self.num_layers * self.kv_size * bytes_per_element
+    def kv_bytes_per_token(self, kv_type: KVType = KVType.F16) -> int:
+        """Bytes of KV cache that one token needs over all layers, keys and values."""
+        return 2 * self.num_layers * self.num_kv_heads * kv_type.num_bytes(self.head_dim)

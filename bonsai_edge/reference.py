@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bonsai_edge.backend import KV_PAGE_TOKENS, Availability, Backend, Batch, ModelRunner
+from bonsai_edge.backend import Availability, Backend, Batch, ModelRunner
 from bonsai_edge.formats.checkpoint import Checkpoint
+from bonsai_edge.kv_cache import PAGE_TOKENS, KVType, round_to
 from bonsai_edge.memory.plan import MemoryPlan
 from bonsai_edge.rope import Rope
 
@@ -31,23 +32,28 @@ class ReferenceBackend(Backend):
 
     def load(self, checkpoint: Checkpoint, plan: MemoryPlan, threads: int = 1) -> ModelRunner:
         """Make a runner; `threads` is left to NumPy's BLAS."""
-        return ReferenceRunner(checkpoint, plan.num_pages)
+        return ReferenceRunner(checkpoint, plan.num_pages, plan.kv_type)
 
 
 class ReferenceRunner(ModelRunner):
-    """Runs batches one operation at a time, keys and values kept in float32."""
+    """Runs batches one operation at a time.
+
+    Keys and values are kept in float32; those of a quantized KV type are rounded to it.
+    """
 
     max_batch_rows = _MAX_BATCH_ROWS
     num_threads = 1
 
-    def __init__(self, checkpoint: Checkpoint, num_pages: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, num_pages: int, kv_type: KVType = KVType.F16) -> None:
         self.spec = checkpoint.spec
         self.num_pages = num_pages
+        self.kv_type = kv_type
         self._tensors = checkpoint.tensors
         self._rope = Rope(self.spec)
-        shape = (self.spec.num_layers, num_pages, KV_PAGE_TOKENS, self.spec.num_kv_heads, self.spec.head_dim)
-        self._keys = np.zeros(shape, np.float32)
-        self._values = np.zeros(shape, np.float32)
+        shape = (2, self.spec.num_layers, num_pages, PAGE_TOKENS, self.spec.num_kv_heads, self.spec.head_dim)
+        self._cache = np.zeros(shape, np.float32)
+        self._keys, self._values = self._cache
+        self.page_bytes = self._cache[:, :, 0].nbytes
 
     def forward(self, batch: Batch) -> Array:
         """Run the batch; see `ModelRunner.forward`."""
@@ -59,6 +65,23 @@ class ReferenceRunner(ModelRunner):
         x = self._norm(x[batch.logit_rows], "output_norm")
         return self._project(x, "token_embd" if self.spec.tied_embeddings else "output")
 
+    def read_page(self, page: int) -> npt.NDArray[np.uint8]:
+        """Return float32 (2, num_layers, PAGE_TOKENS, num_kv_heads, head_dim) as bytes."""
+        return np.ascontiguousarray(self._cache[:, :, page]).reshape(-1).view(np.uint8)
+
+    def write_page(self, page: int, content: npt.NDArray[np.uint8]) -> None:
+        """Fill a page; see `ModelRunner.write_page`."""
+        self._cache[:, :, page] = content.view(np.float32).reshape(self._cache[:, :, 0].shape)
+
+    def rotate_keys(self, page: int, num_positions: int) -> None:
+        """Turn the keys of a page; see `ModelRunner.rotate_keys`."""
+        cos, sin = self._rope.turn(num_positions)
+        keys = self._keys[:, page]
+        self._keys[:, page] = self._stored(apply_rope(keys.reshape(-1, *keys.shape[2:]), cos, sin).reshape(keys.shape))
+
+    def _stored(self, x: Array) -> Array:
+        return x if self.kv_type is KVType.F16 else round_to(self.kv_type, x)
+
     def _attention(self, layer: int, x: Array, batch: Batch, cos_sin: tuple[Array, Array]) -> Array:
         spec, block = self.spec, f"blk.{layer}."
         q: Array = self._project(x, block + "attn_q").reshape(-1, spec.num_heads, spec.head_dim)
@@ -66,10 +89,10 @@ class ReferenceRunner(ModelRunner):
         v = self._project(x, block + "attn_v").reshape(-1, spec.num_kv_heads, spec.head_dim)
         q = apply_rope(self._norm(q, block + "attn_q_norm"), *cos_sin)
         k = apply_rope(self._norm(k, block + "attn_k_norm"), *cos_sin)
-        pages = batch.page_tables[batch.sequence_ids, batch.positions // KV_PAGE_TOKENS]
-        slots = batch.positions % KV_PAGE_TOKENS
-        self._keys[layer, pages, slots] = k
-        self._values[layer, pages, slots] = v
+        pages = batch.page_tables[batch.sequence_ids, batch.positions // PAGE_TOKENS]
+        slots = batch.positions % PAGE_TOKENS
+        self._keys[layer, pages, slots] = self._stored(k)
+        self._values[layer, pages, slots] = self._stored(v)
         out = np.empty_like(q)
         for sequence in np.unique(batch.sequence_ids):
             rows = np.flatnonzero(batch.sequence_ids == sequence)
@@ -82,7 +105,7 @@ class ReferenceRunner(ModelRunner):
         """Attend from q (num_rows, num_heads, head_dim) of one sequence to its cached positions up to each row's."""
         spec = self.spec
         length = int(positions.max()) + 1
-        pages = page_table[: -(-length // KV_PAGE_TOKENS)]
+        pages = page_table[: -(-length // PAGE_TOKENS)]
         # (length, num_kv_heads, head_dim), then every KV head repeated for its group of query heads
         k = self._keys[layer, pages].reshape(-1, spec.num_kv_heads, spec.head_dim)[:length]
         v = self._values[layer, pages].reshape(-1, spec.num_kv_heads, spec.head_dim)[:length]

@@ -42,6 +42,14 @@ class Rope:
             np.float32
         )
 
+    def turn(self, num_positions: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return cosines and sines, float32 (1, head_dim // 2) each, that move a key by so many positions.
+
+        They lack the magnitude, which a key has already.
+        """
+        angles = num_positions * self.inverse_frequencies[None]
+        return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+
 
 def correction_range(head_dim: int, base: float, original_context_length: int) -> tuple[float, float]:
     """Return the pair indices between which YaRN passes from kept to divided frequencies."""

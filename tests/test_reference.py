@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bonsai_edge.backend import KV_PAGE_TOKENS, Batch
+from bonsai_edge.backend import Batch
 from bonsai_edge.engine.engine import Engine
 from bonsai_edge.formats.checkpoint import open_checkpoint
+from bonsai_edge.kv_cache import PAGE_TOKENS
 from bonsai_edge.reference import ReferenceRunner, apply_rope, rms_norm, silu, softmax
 from gguf_files import write_random_model
 
@@ -120,10 +121,10 @@ def test_logits_come_for_the_rows_that_want_them_in_their_order(model_path, toke
 
 
 def test_a_page_boundary_changes_nothing(model_path):
-    token_ids = np.random.default_rng(5).integers(0, 256, KV_PAGE_TOKENS + 1).tolist()
+    token_ids = np.random.default_rng(5).integers(0, 256, PAGE_TOKENS + 1).tolist()
     whole = logits_of(model_path, token_ids)
     with Engine(make_runner(model_path)).sequence(len(token_ids)) as sequence:
-        sequence.prefill(token_ids[:KV_PAGE_TOKENS])
+        sequence.prefill(token_ids[:PAGE_TOKENS])
         np.testing.assert_allclose(sequence.decode(token_ids[-1]), whole[-1], atol=2e-5)
 
 

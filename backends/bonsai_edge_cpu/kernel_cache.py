@@ -27,7 +27,7 @@ from numba import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from platformdirs import user_cache_path
 
-from bonsai_edge import backend
+from bonsai_edge import kv_cache
 from bonsai_edge.formats import ggml_types
 from bonsai_edge.progress import progress
 from bonsai_edge_cpu.isa.selection import selected_isa
@@ -199,7 +199,7 @@ def _file_hash(path: str) -> str:
 def _version_hash() -> str:
     """Hash the sources of this package, those of core whose constants become part of the code, and the compiler."""
     digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
-    core_constants = [Path(str(module.__file__)) for module in (backend, ggml_types)]
+    core_constants = [Path(str(module.__file__)) for module in (kv_cache, ggml_types)]
     for source in [*sorted(Path(__file__).parent.rglob("*.py")), *core_constants]:
         digest.update(source.name.encode())
         digest.update(source.read_bytes())

@@ -43,7 +43,7 @@ class CpuBackend(Backend):
         """Make a runner with `threads` threads."""
         from bonsai_edge_cpu.runner import CpuRunner
 
-        return CpuRunner(checkpoint, plan.num_pages, threads)
+        return CpuRunner(checkpoint, plan.num_pages, plan.kv_type, threads)
 
     def warm(self) -> WarmReport:
         """Load the embedded model: kernels tell weight types and shapes apart when they run, not when compiled."""

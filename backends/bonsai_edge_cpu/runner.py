@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bonsai_edge.backend import Batch, ModelRunner
+from bonsai_edge.errors import UnsupportedModelError
 from bonsai_edge.formats.checkpoint import Checkpoint
+from bonsai_edge.kv_cache import KVType
 from bonsai_edge.rope import Rope
 from bonsai_edge_cpu.barrier import new_barrier
 from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS
@@ -26,8 +28,13 @@ class CpuRunner(ModelRunner):
     max_batch_rows = _MAX_BATCH_ROWS
     least_prefill_rows = TABLE_TOKENS
 
-    def __init__(self, checkpoint: Checkpoint, num_pages: int, num_threads: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, num_pages: int, kv_type: KVType, num_threads: int) -> None:
+        if kv_type is not KVType.F16:
+            raise UnsupportedModelError(
+                f"Backend 'cpu' has no KV cache of type {kv_type.value} yet.", "Use the KV type f16."
+            )
         self.spec = checkpoint.spec
+        self.kv_type = kv_type
         self.num_pages = num_pages
         self.num_threads = num_threads
         self._checkpoint = checkpoint  # keeps the file mapped while the kernels hold its addresses
@@ -35,6 +42,7 @@ class CpuRunner(ModelRunner):
         self._dimensions = make_dimensions(self.spec)
         self._weights = make_weights(checkpoint)
         self._kv_cache = make_kv_cache(self.spec, num_pages)
+        self.page_bytes = self._kv_cache[:, 0].nbytes
         self._work = make_workspace(self.spec, _MAX_BATCH_ROWS, num_threads, new_barrier())
         self._team = ThreadTeam(num_threads)
         self._compile()
@@ -48,6 +56,25 @@ class CpuRunner(ModelRunner):
         arguments = (self._dimensions, self._weights, self._kv_cache, inputs, self._work, self.num_threads)
         self._team.run(lambda thread: run_step(*arguments, thread))
         return self._work.logits[: len(batch.logit_rows)]
+
+    def read_page(self, page: int) -> npt.NDArray[np.uint8]:
+        """Return float16 (num_layers, 2, num_kv_heads, PAGE_TOKENS, head_dim) as bytes."""
+        return np.ascontiguousarray(self._kv_cache[:, page]).reshape(-1).view(np.uint8)
+
+    def write_page(self, page: int, content: npt.NDArray[np.uint8]) -> None:
+        """Fill a page; see `ModelRunner.write_page`."""
+        self._kv_cache[:, page] = content.view(np.uint16).reshape(self._kv_cache[:, page].shape)
+
+    def copy_page(self, source: int, destination: int) -> None:
+        """Copy one page over another."""
+        self._kv_cache[:, destination] = self._kv_cache[:, source]
+
+    def rotate_keys(self, page: int, num_positions: int) -> None:
+        """Turn the keys of a page; see `ModelRunner.rotate_keys`."""
+        halves = self._kv_cache[:, page, 0].view(np.float16)
+        cos, sin = self._rope.turn(num_positions)
+        first, second = np.split(halves.astype(np.float32), 2, axis=-1)
+        halves[...] = np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
 
     def close(self) -> None:
         """End the threads and let go of the memory."""

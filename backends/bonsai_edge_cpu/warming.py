@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from numba.core.registry import cpu_target
 
-from bonsai_edge.backend import KV_PAGE_TOKENS, Backend, WarmReport
+from bonsai_edge.backend import Backend, WarmReport
 from bonsai_edge.errors import BackendUnavailableError
 from bonsai_edge.formats.checkpoint import open_checkpoint
+from bonsai_edge.kv_cache import PAGE_TOKENS
 from bonsai_edge.memory.plan import MemoryPlan
 from bonsai_edge.model_store import resolve_model_path
 from bonsai_edge_cpu.isa.selection import selected_isa
 from bonsai_edge_cpu.kernel_cache import CACHE_VARIABLE, compiled_names, kernel_folder, write_failure
 
-_SMALLEST_PLAN = MemoryPlan(context=KV_PAGE_TOKENS, weight_bytes=0, kv_cache_bytes=0, runtime_bytes=0)
+_SMALLEST_PLAN = MemoryPlan(context=PAGE_TOKENS, weight_bytes=0, kv_cache_bytes=0, runtime_bytes=0)
 
 
 def warm_kernels(backend: Backend) -> WarmReport:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 import bonsai_edge
-from bonsai_edge.backend import KV_PAGE_TOKENS, Batch
+from bonsai_edge.backend import Batch
+from bonsai_edge.kv_cache import PAGE_TOKENS
 from bonsai_edge.plugin_manager import list_backends
 from speed.case import Case
 from speed.engine import Engine, random_token_ids
@@ -25,7 +26,7 @@ class BonsaiEdge(Engine):
         self._model = bonsai_edge.load(path, backend=backend, context=context, threads=threads)
         self._engine = self._model.engine
         self._token_ids = random_token_ids(max(lengths), self._model.spec.vocab_size)
-        self._pages = np.full((len(lengths), _whole_pages(max(lengths)) // KV_PAGE_TOKENS), -1, np.int32)
+        self._pages = np.full((len(lengths), _whole_pages(max(lengths)) // PAGE_TOKENS), -1, np.int32)
         for row, length in zip(self._pages, lengths, strict=True):
             pages = self._engine.pool.reserve(length)
             row[: len(pages)] = pages
@@ -95,4 +96,4 @@ def _lengths(cases: Sequence[Case]) -> list[int]:
 
 
 def _whole_pages(num_tokens: int) -> int:
-    return -(-num_tokens // KV_PAGE_TOKENS) * KV_PAGE_TOKENS
+    return -(-num_tokens // PAGE_TOKENS) * PAGE_TOKENS

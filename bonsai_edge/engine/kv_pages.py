@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bonsai_edge.backend import KV_PAGE_TOKENS
 from bonsai_edge.errors import KVCacheFullError
+from bonsai_edge.kv_cache import PAGE_TOKENS
 
 
 class PagePool:
@@ -20,7 +20,7 @@ class PagePool:
 
     def reserve(self, num_tokens: int) -> list[int]:
         """Take the pages for `num_tokens` tokens; raise KVCacheFullError, and take none, when too few are free."""
-        needed = -(-num_tokens // KV_PAGE_TOKENS)
+        needed = -(-num_tokens // PAGE_TOKENS)
         if needed > len(self._free):
             raise KVCacheFullError(
                 f"{num_tokens} tokens need {needed} KV pages and {len(self._free)} of {self.num_pages} are free, "

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bonsai_edge.backend import KV_PAGE_TOKENS
 from bonsai_edge.device import DeviceProfile
 from bonsai_edge.errors import InsufficientMemoryError, InvalidRequestError
 from bonsai_edge.formats.checkpoint import Checkpoint
+from bonsai_edge.kv_cache import PAGE_TOKENS, KVType
 from bonsai_edge.model_spec import ModelSpec
 
 DEFAULT_CONTEXT = 4096
@@ -28,11 +28,12 @@ class MemoryPlan:
     weight_bytes: int
     kv_cache_bytes: int
     runtime_bytes: int
+    kv_type: KVType = KVType.F16
 
     @property
     def num_pages(self) -> int:
         """KV pages in the pool."""
-        return -(-self.context // KV_PAGE_TOKENS)
+        return -(-self.context // PAGE_TOKENS)
 
     @property
     def total_bytes(self) -> int:
@@ -61,11 +62,11 @@ def plan_memory(checkpoint: Checkpoint, device: DeviceProfile, context: int | No
 
 
 def _plan(checkpoint: Checkpoint, context: int) -> MemoryPlan:
-    num_pages = -(-context // KV_PAGE_TOKENS)
+    num_pages = -(-context // PAGE_TOKENS)
     return MemoryPlan(
         context=context,
         weight_bytes=checkpoint.num_bytes,
-        kv_cache_bytes=num_pages * KV_PAGE_TOKENS * checkpoint.spec.kv_bytes_per_token(),
+        kv_cache_bytes=num_pages * PAGE_TOKENS * checkpoint.spec.kv_bytes_per_token(),
         runtime_bytes=_RUNTIME_BYTES,
     )
 

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from bonsai_edge.backend import KV_PAGE_TOKENS
 from bonsai_edge.device import DeviceProfile
 from bonsai_edge.errors import InsufficientMemoryError, InvalidRequestError
 from bonsai_edge.formats.checkpoint import Checkpoint
+from bonsai_edge.kv_cache import PAGE_TOKENS
 from bonsai_edge.memory.plan import plan_memory
 from random_bonsai import SPECS
 
@@ -33,7 +33,7 @@ def test_every_byte_has_a_purpose():
 def test_the_default_context_is_4096_where_it_fits():
     plan = plan_memory(checkpoint(), device(8 * GIB))
     assert plan.context == 4096
-    assert plan.num_pages == 4096 // KV_PAGE_TOKENS
+    assert plan.num_pages == 4096 // PAGE_TOKENS
 
 
 def test_the_default_context_is_not_larger_than_the_models():
@@ -43,7 +43,7 @@ def test_the_default_context_is_not_larger_than_the_models():
 @pytest.mark.parametrize(("context", "spare_pages"), [(2048, 0), (1024, 3), (512, 1)])
 def test_the_default_context_is_halved_until_it_fits(context, spare_pages):
     needed = plan_memory(checkpoint(), device(8 * GIB), context=context).total_bytes
-    available = needed + spare_pages * KV_PAGE_TOKENS * KV_BYTES_PER_TOKEN
+    available = needed + spare_pages * PAGE_TOKENS * KV_BYTES_PER_TOKEN
     assert plan_memory(checkpoint(), device(available)).context == context
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bonsai_edge.backend import Batch, ModelRunner
+from bonsai_edge.kv_cache import PAGE_TOKENS, KVType
 from bonsai_edge.model_spec import ModelSpec
 
 _SPEC = ModelSpec(
@@ -38,14 +39,28 @@ class CountingRunner(ModelRunner):
         self.vocab_size = vocab_size
         self.spec = replace(_SPEC, vocab_size=vocab_size)
         self.num_pages = num_pages
+        self.kv_type = KVType.F16
+        self.page_bytes = 4 * PAGE_TOKENS
+        self.pages = np.full((num_pages, PAGE_TOKENS), -1, np.int32)  # the token stored at each slot
         self.batches: list[Batch] = []
         self._logits = np.zeros((self.max_batch_rows, vocab_size), np.float32)
 
     def forward(self, batch: Batch) -> npt.NDArray[np.float32]:
         """Return a buffer that the next call overwrites, as real runners may."""
         self.batches.append(batch)
+        pages = batch.page_tables[batch.sequence_ids, batch.positions // PAGE_TOKENS]
+        self.pages[pages, batch.positions % PAGE_TOKENS] = batch.token_ids
         logits = self._logits[: len(batch.logit_rows)]
         logits[:] = 0
         following = (batch.token_ids[batch.logit_rows] + 1) % self.vocab_size
         logits[np.arange(len(following)), following] = 10
         return logits
+
+    def read_page(self, page: int) -> npt.NDArray[np.uint8]:
+        return self.pages[page].copy().view(np.uint8)
+
+    def write_page(self, page: int, content: npt.NDArray[np.uint8]) -> None:
+        self.pages[page] = content.view(np.int32)
+
+    def rotate_keys(self, page: int, num_positions: int) -> None:
+        """Do nothing: its keys have no position."""

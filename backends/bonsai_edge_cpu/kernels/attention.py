@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bonsai_edge.backend import KV_PAGE_TOKENS
+from bonsai_edge.kv_cache import PAGE_TOKENS
 from bonsai_edge_cpu.compilation import compiled_part, inlined_part
 from bonsai_edge_cpu.kernels.attention_tile import (
     COLUMNS_FOUR,
@@ -44,7 +44,7 @@ def attend(layer, dims, inputs, kv_cache, work, thread, num_threads):
     """Write softmax(q·k / √head_dim)·v of every token and head to work.attention (num_tokens, heads * head_dim).
 
     work.q float32 of the same shape; kv_cache uint16 float16 bits (num_layers, num_pages, 2, num_kv_heads,
-    KV_PAGE_TOKENS, head_dim), into which the tokens' own keys and values have been written; work.attention_scratch
+    PAGE_TOKENS, head_dim), into which the tokens' own keys and values have been written; work.attention_scratch
     float32 (num_threads, attention_scratch_floats(head_dim)).
     """
     num_tokens = inputs.token_ids.size
@@ -90,7 +90,7 @@ def _attend_tile(layer, dims, inputs, kv_cache, work, thread, first, last, head,
         token, column = first + row // num_heads, (head + row % num_heads) * head_dim
         begin_row(records + row * record_bytes, work.q[token, column:].ctypes.data, scale, head_dim)
     # Positions rise within a sequence: what the first token sees, all of them see.
-    common = (inputs.positions[first] + 1) // KV_PAGE_TOKENS * KV_PAGE_TOKENS
+    common = (inputs.positions[first] + 1) // PAGE_TOKENS * PAGE_TOKENS
     _attend_pages(records, num_rows, head_dim, pages, 0, common, cache_at, page_bytes, value_offset)
     for token in range(first, last):
         rows_at = records + (token - first) * num_heads * record_bytes
@@ -116,17 +116,17 @@ def _attend_pages(records, num_rows, head_dim, pages, first, end, cache_at, page
     if first == end:
         return
     record_bytes = _record_bytes(head_dim)
-    page, last_page = first // KV_PAGE_TOKENS, (end - 1) // KV_PAGE_TOKENS
+    page, last_page = first // PAGE_TOKENS, (end - 1) // PAGE_TOKENS
     keys = cache_at + pages[page] * page_bytes
-    _score(records, num_rows, head_dim, page & 1, keys, min(end - first, KV_PAGE_TOKENS), keys + value_offset)
+    _score(records, num_rows, head_dim, page & 1, keys, min(end - first, PAGE_TOKENS), keys + value_offset)
     while page <= last_page:
-        count = min(end - page * KV_PAGE_TOKENS, KV_PAGE_TOKENS)
+        count = min(end - page * PAGE_TOKENS, PAGE_TOKENS)
         values = keys + value_offset
         for row in range(num_rows):
             soften(records + row * record_bytes, page & 1, count)
         if page < last_page:
             keys = cache_at + pages[page + 1] * page_bytes
-            next_count = min(end - (page + 1) * KV_PAGE_TOKENS, KV_PAGE_TOKENS)
+            next_count = min(end - (page + 1) * PAGE_TOKENS, PAGE_TOKENS)
             _score(records, num_rows, head_dim, page + 1 & 1, keys, next_count, values)
         ahead = cache_at + pages[min(page + 2, last_page)] * page_bytes
         _mix(records, num_rows, head_dim, page & 1, values, count, ahead)

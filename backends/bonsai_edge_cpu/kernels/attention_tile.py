@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
-from bonsai_edge.backend import KV_PAGE_TOKENS
+from bonsai_edge.kv_cache import PAGE_TOKENS
 from bonsai_edge_cpu.emit import (
     F32,
     I32,
@@ -37,7 +37,7 @@ _MASKED = -1e30
 _CACHE_LINE_BYTES = 64
 _FLOAT_BYTES, _HALF_BYTES = 4 * WIDTH, 2 * WIDTH  # of a vector
 _PEAK, _TOTAL, _FACTOR, _SCORES = (index * _FLOAT_BYTES for index in range(4))
-_SLOT_BYTES = 4 * KV_PAGE_TOKENS
+_SLOT_BYTES = 4 * PAGE_TOKENS
 _QUERY = _SCORES + 2 * _SLOT_BYTES
 _ACCUMULATORS = 16 if selected_isa().vector_rows == 4 else 4
 """Vectors of 16 floats that leave registers for the operands: half of 32 registers of 512 bits, or of the narrower."""
@@ -176,7 +176,7 @@ def _emit_soften(builder: ir.IRBuilder, record: ir.Value, slot: ir.Value, count:
     counts = splat(builder, builder.trunc(count, I32), WIDTH)
     masked, zeros = constant(_FLOATS, _MASKED), constant(_FLOATS, 0.0)
     is_seen, scores = [], []
-    for start in range(0, KV_PAGE_TOKENS, WIDTH):
+    for start in range(0, PAGE_TOKENS, WIDTH):
         lanes = ir.Constant(vector(I32, WIDTH), list(range(start, start + WIDTH)))
         is_seen.append(builder.icmp_signed("<", lanes, counts))
         score = load(builder, scores_at, _FLOATS, 4 * start, align=4)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bonsai_edge.backend import KV_PAGE_TOKENS
+from bonsai_edge.kv_cache import PAGE_TOKENS
 from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge.reference import softmax
 from bonsai_edge_cpu.barrier import new_barrier
@@ -33,13 +33,13 @@ class Model:
         self.spec = ModelSpec("", "", 2, 128, 128, heads, kv_heads, head_dim, 1, max(contexts), 1e-6, 1e4, None, True)
         self.dims = make_dimensions(self.spec)
         rng = np.random.default_rng(0)
-        num_pages = [-(-context // KV_PAGE_TOKENS) for context in contexts]
+        num_pages = [-(-context // PAGE_TOKENS) for context in contexts]
         shuffled = rng.permutation(sum(num_pages)).astype(np.int32)
         self.page_tables = np.full((len(contexts), max(num_pages)), -1, np.int32)
         for sequence, end in enumerate(np.cumsum(num_pages)):
             own = shuffled[end - num_pages[sequence] : end]
             self.page_tables[sequence, : len(own)] = own
-        cache = rng.standard_normal((2, len(shuffled), 2, kv_heads, KV_PAGE_TOKENS, head_dim))
+        cache = rng.standard_normal((2, len(shuffled), 2, kv_heads, PAGE_TOKENS, head_dim))
         self.cache = cache.astype(np.float16)
         self.queries = [rng.standard_normal((context, heads * head_dim), np.float32) * 3 for context in contexts]
 
@@ -70,7 +70,7 @@ class Model:
     def expected(self, row: Row) -> Floats:
         sequence, position = row
         dims = self.dims
-        pages = self.page_tables[sequence, : position // KV_PAGE_TOKENS + 1]
+        pages = self.page_tables[sequence, : position // PAGE_TOKENS + 1]
         cached = self.cache[1, pages].astype(np.float32).transpose(1, 2, 0, 3, 4)
         k, v = cached.reshape(2, dims.num_kv_heads, -1, dims.head_dim)[:, :, : position + 1]
         q = self.queries[sequence][position].reshape(dims.num_kv_heads, -1, dims.head_dim)
@@ -152,7 +152,7 @@ def test_new_queries_keys_and_values_are_normalized_rotated_and_stored(shape, nu
     )
     expected = model.cache.copy()
     for row, (sequence, position) in enumerate(rows):
-        page, slot = model.page_tables[sequence, position // KV_PAGE_TOKENS], position % KV_PAGE_TOKENS
+        page, slot = model.page_tables[sequence, position // PAGE_TOKENS], position % PAGE_TOKENS
         expected[1, page, 0, :, slot] = k[row]
         expected[1, page, 1, :, slot] = work.v[row].reshape(-1, dims.head_dim)
     for thread in range(num_threads):

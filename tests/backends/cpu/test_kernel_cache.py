@@ -11,7 +11,7 @@ import pytest
 import bonsai_edge
 import bonsai_edge_cpu
 import tiny_kernel
-from bonsai_edge import backend
+from bonsai_edge import kv_cache
 from bonsai_edge_cpu import kernel_cache
 from bonsai_edge_cpu.isa.selection import OVERRIDE_VARIABLE
 from bonsai_edge_cpu.kernel_cache import CACHE_VARIABLE
@@ -141,7 +141,7 @@ def test_the_cache_is_another_one_when_a_constant_of_core_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = kernel_cache._version_hash()
-    edited = tmp_path / "backend.py"
-    edited.write_text(Path(str(backend.__file__)).read_text().replace("KV_PAGE_TOKENS = 32", "KV_PAGE_TOKENS = 16"))
-    monkeypatch.setattr(backend, "__file__", str(edited))
+    edited = tmp_path / "kv_cache.py"
+    edited.write_text(Path(str(kv_cache.__file__)).read_text().replace("PAGE_TOKENS = 32", "PAGE_TOKENS = 16"))
+    monkeypatch.setattr(kv_cache, "__file__", str(edited))
     assert kernel_cache._version_hash() != before
