@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from bonsai_edge.backend import ModelRunner
 from bonsai_edge.engine.engine import Engine
+from bonsai_edge.engine.pins import PinnedPrefixes
 from bonsai_edge.engine.sampling import Sampler, SamplingDefaults
 from bonsai_edge.engine.token_generation import TokenGeneration
 from bonsai_edge.errors import ContextOverflowError, InvalidRequestError, UnsupportedModelError
@@ -42,7 +43,8 @@ class Model:
 
     Generations may be interleaved and started from several threads: steps run one at a time. From its first event to
     its end a generation holds room for its prompt and `max_tokens` in the KV cache; those that run side by side must
-    fit into the context together, or KVCacheFullError is raised.
+    fit into the cache together, or KVCacheFullError is raised. A prompt that begins like an earlier one, or like one
+    that is still running, shares its pages and computes only the rest.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Model:
         self.chat_template = ChatTemplate.from_metadata(checkpoint.metadata, checkpoint.path)
         self.sampling_defaults = SamplingDefaults.from_metadata(checkpoint.metadata, checkpoint.path)
         self.engine = Engine(load_runner())  # last, when nothing of the file can be refused any more
+        self._pins = PinnedPrefixes(self.engine)
         self.load_s = 0.0
 
     def __enter__(self) -> Model:
@@ -128,14 +131,43 @@ class Model:
         )
         return self._events(generation, len(prompt_ids), options.stop, sampler.seed)
 
-    def encode_prompt(self, prompt: Prompt) -> list[int]:
-        """Return the token ids of a text or of chat messages, at least one."""
+    def pin(self, name: str, prefix: Prompt) -> int:
+        """Keep what many prompts begin with in the KV cache under a name, and return how many tokens it has.
+
+        `prefix` is a text, or the first messages of a chat. It is computed at once and kept until `unpin`, whatever
+        else needs memory; a prefix of that name is replaced. Raises ContextOverflowError if no prompt could follow it
+        and KVCacheFullError if the cache has no room for it now.
+        """
+        prefix_ids = self.encode_prompt(prefix, add_generation_prompt=False)
+        if len(prefix_ids) >= self.context:
+            raise ContextOverflowError(
+                f"The prefix has {len(prefix_ids)} tokens and the context holds {self.context}, prompt and answer "
+                "included.",
+                "Shorten the prefix, or load the model with a larger context.",
+            )
+        self._pins.pin(name, prefix_ids)
+        return len(prefix_ids)
+
+    def unpin(self, name: str) -> None:
+        """Let a pinned prefix be forgotten when its memory is needed; raises InvalidRequestError for unknown names."""
+        self._pins.unpin(name)
+
+    @property
+    def pins(self) -> Mapping[str, int]:
+        """The pinned prefixes: how many tokens each has."""
+        return self._pins.num_tokens
+
+    def encode_prompt(self, prompt: Prompt, *, add_generation_prompt: bool = True) -> list[int]:
+        """Return the token ids of a text or of chat messages, at least one.
+
+        `add_generation_prompt` opens the assistant's turn after messages.
+        """
         if isinstance(prompt, str):
             token_ids = self.tokenizer.encode(prompt, special=True)
             if self.tokenizer.add_bos and self.tokenizer.bos_id is not None:
                 token_ids.insert(0, self.tokenizer.bos_id)
         else:
-            token_ids = self._encode_messages(prompt)
+            token_ids = self._encode_messages(prompt, add_generation_prompt)
         if not token_ids:
             raise InvalidRequestError("The prompt is empty.", "Give at least one character.")
         return token_ids
@@ -160,7 +192,9 @@ class Model:
         with self.engine.sequence(ids.size) as sequence:
             return sequence.logits(ids.tolist())
 
-    def _encode_messages(self, messages: Sequence[Message | Mapping[str, str]]) -> list[int]:
+    def _encode_messages(
+        self, messages: Sequence[Message | Mapping[str, str]], add_generation_prompt: bool
+    ) -> list[int]:
         if self.chat_template is None:
             raise UnsupportedModelError(
                 f"{self.name} has no chat template.", "Give the prompt as one text in the form the model expects."
@@ -171,7 +205,7 @@ class Model:
             raise InvalidRequestError(
                 f"The messages are not valid: {exc}.", "Give a list of {'role': ..., 'content': ...}."
             ) from exc
-        return encode_chat(self.tokenizer, self.chat_template, turns)
+        return encode_chat(self.tokenizer, self.chat_template, turns, add_generation_prompt=add_generation_prompt)
 
     def _events(
         self, generation: TokenGeneration, num_prompt_tokens: int, stop: Sequence[str], seed: int
@@ -211,7 +245,7 @@ class Model:
             text=text,
             token_ids=generation.token_ids,
             finish_reason=finish_reason,
-            usage=Usage(num_prompt_tokens, len(generation.token_ids)),
+            usage=Usage(num_prompt_tokens, len(generation.token_ids), generation.num_cached),
             timings=Timings(
                 load_s=self.load_s,
                 prefill_s=generation.prefill_s,
