@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from bonsai_edge.version import __version__
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -71,6 +73,8 @@ class ModelRunner(ABC):
 
     `max_batch_rows` is the largest number of rows `forward` takes at once; fewer rows than
     `least_prefill_rows` take about as long as that many. Not thread-safe: one caller at a time.
+    `page_layout` must change whenever the bytes of a page for the same tokens may, as with another layout, instruction
+    set or arithmetic: pages that were saved under another are computed again.
     """
 
     spec: ModelSpec
@@ -80,6 +84,7 @@ class ModelRunner(ABC):
     num_threads: int
     kv_type: KVType
     page_bytes: int
+    page_layout: str = __version__
 
     @abstractmethod
     def forward(self, batch: Batch) -> npt.NDArray[np.float32]:

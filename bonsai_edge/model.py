@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import cached_property
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -28,6 +29,9 @@ from bonsai_edge.generation import (
     Usage,
 )
 from bonsai_edge.memory.plan import MemoryPlan
+from bonsai_edge.sessions.fingerprint import Fingerprint, take_fingerprint
+from bonsai_edge.sessions.model_sessions import ModelSessions, RestoredSession
+from bonsai_edge.sessions.store import SessionEntry, SessionStore
 from bonsai_edge.text.chat import encode_chat
 from bonsai_edge.text.chat_template import ChatTemplate
 from bonsai_edge.text.detokenizer import Detokenizer
@@ -58,6 +62,7 @@ class Model:
         self.backend_name = backend_name
         self.spec = checkpoint.spec
         self.plan = plan
+        self._checkpoint = checkpoint
         self.tokenizer = Tokenizer.from_metadata(checkpoint.metadata, self.spec.vocab_size, checkpoint.path)
         self.chat_template = ChatTemplate.from_metadata(checkpoint.metadata, checkpoint.path)
         self.sampling_defaults = SamplingDefaults.from_metadata(checkpoint.metadata, checkpoint.path)
@@ -159,6 +164,23 @@ class Model:
             )
         with self.engine.sequence(ids.size) as sequence:
             return sequence.logits(ids.tolist())
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What the pages of the KV cache depend on; reads all weights when first asked for."""
+        return take_fingerprint(self._checkpoint, self.engine.runner, self.backend_name)
+
+    def sessions(self, store: SessionStore | None = None) -> ModelSessions:
+        """Return the conversations of this model that are kept on disk, in a store or in the user's own."""
+        return ModelSessions(self, store or SessionStore())
+
+    def save_session(self, name: str, prompt: Prompt | Sequence[int]) -> SessionEntry:
+        """Do what `ModelSessions.save` does, in the user's own store."""
+        return self.sessions().save(name, prompt)
+
+    def restore_session(self, name: str) -> RestoredSession:
+        """Do what `ModelSessions.restore` does, from the user's own store."""
+        return self.sessions().restore(name)
 
     def _encode_messages(self, messages: Sequence[Message | Mapping[str, str]]) -> list[int]:
         if self.chat_template is None:
