@@ -42,6 +42,11 @@ context_option = click.option(
     metavar="TOKENS",
     help="Room for prompt and answer together.  [default: what memory allows, at most 4096]",
 )
+session_option = click.option(
+    "--session",
+    metavar="NAME",
+    help="Continue the conversation that is kept under this name, and keep it with what is added.",
+)
 
 
 def _remember_json(ctx: click.Context, param: click.Parameter, value: bool) -> bool:

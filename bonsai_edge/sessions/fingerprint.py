@@ -53,11 +53,11 @@ class Fingerprint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return None
 
 
-def take_fingerprint(checkpoint: Checkpoint, runner: ModelRunner, backend_name: str) -> Fingerprint:
-    """Return the fingerprint of a loaded model; reads all of its weights once."""
+def take_fingerprint(checkpoint: Checkpoint, tokenizer: str, runner: ModelRunner, backend_name: str) -> Fingerprint:
+    """Return the fingerprint of a loaded model whose tokenizer has that digest; reads all weights once."""
     return Fingerprint(
         model=model_digest(checkpoint),
-        tokenizer=tokenizer_digest(checkpoint.metadata),
+        tokenizer=tokenizer,
         backend=backend_name,
         page_layout=runner.page_layout,
         kv_type=runner.kv_type.value,

@@ -18,7 +18,7 @@ from bonsai_edge.generation import Message
 from bonsai_edge.kv_cache import PAGE_TOKENS
 from bonsai_edge.sessions.file_format import DamagedSessionError, SessionContent, SessionReader
 from bonsai_edge.sessions.opening import Miss
-from bonsai_edge.sessions.store import SessionEntry, SessionStore
+from bonsai_edge.sessions.store import SavedSession, SessionStore
 
 if TYPE_CHECKING:
     from bonsai_edge.model import Model, Prompt
@@ -52,7 +52,7 @@ class ModelSessions:
         self.store = store
         self._model = model
 
-    def save(self, name: str, prompt: Prompt | Sequence[int], *, replace_foreign: bool = False) -> SessionEntry:
+    def save(self, name: str, prompt: Prompt | Sequence[int], *, replace_foreign: bool = False) -> SavedSession:
         """Keep what the prefix cache holds of a prompt, its longest cached prefix, under a name.
 
         `prompt` is a text, token ids, or the messages of a conversation with the last answer, which are kept too.

@@ -34,11 +34,12 @@ def open_session(path: Path) -> SessionReader | Miss:
         return Miss("absent", "there is none of that name")
     except OSError as exc:
         return Miss("damaged", f"it cannot be opened: {exc.strerror}")
-    file = FileIO(descriptor, "rb")
     status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        return Miss("damaged", "it is no regular file")
+    file = FileIO(descriptor, "rb")
     try:
-        if not stat.S_ISREG(status.st_mode):
-            raise DamagedSessionError("it is no regular file")
         return SessionReader(file, status.st_size)
     except DamagedSessionError as exc:
         file.close()

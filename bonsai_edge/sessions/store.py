@@ -24,6 +24,7 @@ from bonsai_edge.errors import (
     SessionStorageError,
     SessionTooLargeError,
 )
+from bonsai_edge.memory.size import parse_size
 from bonsai_edge.sessions.atomic_write import remove_litter, sync_directory, write_atomically
 from bonsai_edge.sessions.directory_lock import locked
 from bonsai_edge.sessions.file_format import (
@@ -40,12 +41,27 @@ logger = logging.getLogger(__name__)
 SESSIONS_VARIABLE = "BONSAI_EDGE_SESSIONS"
 """The environment variable that names another directory of sessions."""
 
+MAX_SIZE_VARIABLE = "BONSAI_EDGE_SESSIONS_MAX"
+"""The environment variable with what all sessions together may have, such as 8GiB."""
+
+DAILY_WRITES_VARIABLE = "BONSAI_EDGE_SESSIONS_DAILY_WRITES"
+"""The environment variable with what saving may write in 24 hours, such as 2GiB; unlimited if it is not set."""
+
 DEFAULT_MAX_BYTES = 4 << 30
 
 _SUFFIX = ".session"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")  # lower case: some file systems do not tell cases apart
 _COPIED_BYTES = 1 << 20
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+@dataclass(frozen=True)
+class SavedSession:
+    """What a save has written."""
+
+    name: str
+    tokens: int
+    num_bytes: int
 
 
 @dataclass(frozen=True)
@@ -116,7 +132,7 @@ class SessionStore:
                 os.utime(path, ns=2 * (self._next_use_ns(),))
         return opened
 
-    def save(self, name: str, content: SessionContent, *, replace_foreign: bool = False) -> SessionEntry:
+    def save(self, name: str, content: SessionContent, *, replace_foreign: bool = False) -> SavedSession:
         """Write a session, replace the one of that name, then delete the longest unused until the bound is kept.
 
         Raises SessionTooLargeError and WriteBudgetError before anything is written, SessionForeignError, unless
@@ -129,7 +145,7 @@ class SessionStore:
             if not replace_foreign:
                 _refuse_foreign(path, content)
             self._write(path, encoded.num_bytes, encoded.chunks(), keep={path})
-        return SessionEntry(name, encoded.num_bytes, encoded.header, None)
+        return SavedSession(name, encoded.header.num_tokens, encoded.num_bytes)
 
     def fork(self, name: str, new_name: str) -> None:
         """Keep a session under another name too, without copying its bytes where the file system can do that.
@@ -221,8 +237,8 @@ class SessionStore:
                 break
             logger.info("The session %s is deleted: all together exceed %d bytes.", file.path, self.max_bytes)
             file.path.unlink(missing_ok=True)
+            sync_directory(self.directory)
             files.remove(file)
-        sync_directory(self.directory)
 
     def _files(self) -> list[_File]:
         """Return the session files; those that vanish meanwhile are left out."""
@@ -254,6 +270,15 @@ class SessionStore:
             return SessionEntry(name, file.num_bytes, None, opened.reason)
         opened.close()
         return SessionEntry(name, file.num_bytes, opened.header, opened.damage)
+
+
+def user_store() -> SessionStore:
+    """Return the store of this user, with the bounds that the environment sets; raises InvalidRequestError."""
+    daily_writes = os.environ.get(DAILY_WRITES_VARIABLE)
+    return SessionStore(
+        max_bytes=parse_size(os.environ.get(MAX_SIZE_VARIABLE) or DEFAULT_MAX_BYTES),
+        write_budget_bytes_per_day=parse_size(daily_writes) if daily_writes else None,
+    )
 
 
 def sessions_directory() -> Path:
