@@ -19,6 +19,12 @@ def sessions() -> None:
 
     `chat --session NAME` and `generate --session NAME` keep them, in the user's data directory or in the one that
     BONSAI_EDGE_SESSIONS names.
+
+    \b
+    Example:
+      bonsai-edge sessions list --json
+      bonsai-edge sessions fork kitchen experiment
+      bonsai-edge sessions delete experiment
     """
 
 
