@@ -25,7 +25,7 @@ from bonsai_edge.sessions import directory_lock, store
 from bonsai_edge.sessions.directory_lock import locked
 from bonsai_edge.sessions.file_format import EncodedSession, SessionReader
 from bonsai_edge.sessions.opening import Miss
-from bonsai_edge.sessions.store import SESSIONS_VARIABLE, SessionStore, sessions_directory
+from bonsai_edge.sessions.store import SESSIONS_VARIABLE, SavedSession, SessionStore, sessions_directory
 from session_content import FINGERPRINT, PAGE_BYTES, content, encode, is_whole, proven
 
 SIZE = len(encode(content()))
@@ -54,7 +54,7 @@ class Clock:
 
 def test_a_saved_session_is_read_again_by_another_store(tmp_path: Path) -> None:
     saved = SessionStore(tmp_path).save("dock", content())
-    assert (saved.name, saved.num_bytes, saved.problem) == ("dock", SIZE, None)
+    assert saved == SavedSession("dock", 69, SIZE)
     opened = SessionStore(tmp_path).open("dock")
     assert isinstance(opened, SessionReader)
     assert opened.read_messages() == tuple(content().messages)

@@ -1,4 +1,4 @@
-"""Puts itself in front of the module `os`, and does something else at one of the calls that write."""
+"""Puts itself in front of the module `os`: notes the calls that write, and does something else at one of them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ WRITING_CALLS = ("open", "write", "utime", "fsync", "close", "replace")
 
 
 class FaultyOs:
-    """Counts the calls that write; at call number `fault_at`, from 0, `fault` is called."""
+    """Notes the names of the calls that write; at call number `fault_at`, from 0, `fault` is called; never for -1."""
 
     def __init__(self, fault_at: int, fault: Callable[[], None]) -> None:
-        self.num_calls = 0
+        self.calls: list[str] = []
         self._fault_at = fault_at
         self._fault = fault
 
@@ -24,9 +24,8 @@ class FaultyOs:
             return real
 
         def call(*args: Any, **keywords: Any) -> Any:
-            number = self.num_calls
-            self.num_calls += 1
-            if number != self._fault_at:
+            self.calls.append(name)
+            if len(self.calls) - 1 != self._fault_at:
                 return real(*args, **keywords)
             if name == "close":  # which closes even if it reports that earlier writes were lost
                 real(*args, **keywords)
