@@ -113,6 +113,23 @@ class Model:
                 return event
         raise AssertionError("a generation ends with its result")
 
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What the pages of the KV cache depend on; reads all weights when first asked for."""
+        return take_fingerprint(self._weights, self._tokenizer_digest, self.engine.runner, self.backend_name)
+
+    def sessions(self, store: SessionStore | None = None) -> ModelSessions:
+        """Return the conversations of this model that are kept on disk, in a store or in the user's own."""
+        return ModelSessions(self, store or user_store())
+
+    def save_session(self, name: str, prompt: Prompt | Sequence[int]) -> SavedSession:
+        """Do what `ModelSessions.save` does, in the user's own store."""
+        return self.sessions().save(name, prompt)
+
+    def restore_session(self, name: str) -> RestoredSession:
+        """Do what `ModelSessions.restore` does, from the user's own store."""
+        return self.sessions().restore(name)
+
     def stream(
         self, prompt: Prompt, options: GenerationOptions, cancelled: Callable[[], bool] | None = None
     ) -> Iterator[GenerationEvent]:
@@ -166,23 +183,6 @@ class Model:
             )
         with self.engine.sequence(ids.size) as sequence:
             return sequence.logits(ids.tolist())
-
-    @cached_property
-    def fingerprint(self) -> Fingerprint:
-        """What the pages of the KV cache depend on; reads all weights when first asked for."""
-        return take_fingerprint(self._weights, self._tokenizer_digest, self.engine.runner, self.backend_name)
-
-    def sessions(self, store: SessionStore | None = None) -> ModelSessions:
-        """Return the conversations of this model that are kept on disk, in a store or in the user's own."""
-        return ModelSessions(self, store or user_store())
-
-    def save_session(self, name: str, prompt: Prompt | Sequence[int]) -> SavedSession:
-        """Do what `ModelSessions.save` does, in the user's own store."""
-        return self.sessions().save(name, prompt)
-
-    def restore_session(self, name: str) -> RestoredSession:
-        """Do what `ModelSessions.restore` does, from the user's own store."""
-        return self.sessions().restore(name)
 
     def _encode_messages(self, messages: Sequence[Message | Mapping[str, str]]) -> list[int]:
         if self.chat_template is None:
