@@ -158,16 +158,25 @@ class SessionReader:
 
     def pages(self) -> Iterator[npt.NDArray[np.uint8]]:
         """Yield every page that is proven to be as it was written, up to the first that is not."""
-        try:
-            for _ in range(self.header.num_pages):
-                yield np.frombuffer(self._record(b"PAGE", self.header.fingerprint.page_bytes), np.uint8)
-            self._record(b"DONE", 0)
-        except DamagedSessionError as exc:
-            self.damage = str(exc)
+        for number in range(self.header.num_pages):
+            try:
+                page = np.frombuffer(self._record(b"PAGE", self.header.fingerprint.page_bytes), np.uint8)
+            except DamagedSessionError as exc:
+                self.damage = str(exc)
+                return
+            if number == self.header.num_pages - 1:
+                self._read_end()  # before the last page is taken: nobody may ask for more
+            yield page
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _read_end(self) -> None:
+        try:
+            self._record(b"DONE", 0)
+        except DamagedSessionError as exc:
+            self.damage = str(exc)
 
     def _record(self, kind: bytes, num_bytes: int | None, most_bytes: int = 0) -> bytearray:
         """Read the record that must come next; `num_bytes` of content, or at most `most_bytes` where that is None."""

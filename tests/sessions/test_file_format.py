@@ -79,6 +79,17 @@ def test_bytes_after_the_end_are_told() -> None:
     assert found.damage == f"it has {len(encode(session)) + 1} bytes, written were {len(encode(session))}"
 
 
+def test_a_missing_end_is_known_with_the_last_page() -> None:
+    """Whoever takes as many pages as there are tokens for asks for no more."""
+    session = content(num_tokens=PAGE_TOKENS)
+    encoded = encode(session)
+    reader = SessionReader(BytesIO(encoded[:-1] + bytes(1)), len(encoded))  # type: ignore[arg-type]
+    reader.read_messages()
+    reader.read_token_ids()
+    assert next(reader.pages()).tobytes() == next(iter(session.pages)).tobytes()
+    assert reader.damage == f"it is damaged between bytes {len(encoded) - 44} and {len(encoded)}"
+
+
 def test_a_page_of_another_session_in_the_same_place_is_not_taken() -> None:
     """Its own checksum would be right; only the chain knows for which tokens it was computed."""
     ours, other = content(seed=1), content(seed=2)
