@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
-from bonsai_edge.generation import DEFAULT_MAX_TOKENS, GenerationOptions
+from bonsai_edge.generation import DEFAULT_MAX_TOKENS, GenerationOptions, OverflowPolicy
 
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 
@@ -89,7 +89,15 @@ _GENERATION_OPTIONS = [
         "--max-tokens",
         type=click.IntRange(1, _MAX_COUNT),
         metavar="N",
-        help=f"Most tokens of the answer.  [default: {DEFAULT_MAX_TOKENS}]",
+        help=f"Most tokens of the answer.  [default: what fits, up to {DEFAULT_MAX_TOKENS}]",
+    ),
+    click.option(
+        "--on-overflow",
+        type=click.Choice(get_args(OverflowPolicy)),
+        metavar="POLICY",
+        help="When prompt and answer do not fit into the context: refuse; truncate_middle cuts the longest messages in "
+        "their middle; drop_oldest_turns forgets the beginning of a conversation. What was left out is told.  "
+        "[default: refuse]",
     ),
     click.option(
         "--temperature",
