@@ -17,15 +17,13 @@ from bonsai_edge.memory.plan import MemoryPlan
 from bonsai_edge.reference import ReferenceBackend
 from bonsai_edge.rope import Rope
 from bonsai_edge_cpu.plugin import CpuBackend
+from bonsai_edge_cpu.runner import CpuRunner
 from gguf_files import write_random_model
 
 CONTEXT = 1024
 TOKEN_IDS = np.random.default_rng(0).integers(0, 250, PAGE_TOKENS).astype(np.int32)
 BACKENDS: list[tuple[type[Backend], KVType]] = [
-    (ReferenceBackend, KVType.F16),
-    (ReferenceBackend, KVType.Q8),
-    (ReferenceBackend, KVType.Q4),
-    (CpuBackend, KVType.F16),
+    (backend, kv_type) for backend in (ReferenceBackend, CpuBackend) for kv_type in KVType
 ]
 
 
@@ -48,8 +46,9 @@ class Loaded:
         if self.is_reference:
             shape = (2, spec.num_layers, PAGE_TOKENS, spec.num_kv_heads, spec.head_dim)
             return content.view(np.float32).reshape(shape).swapaxes(2, 3)
-        shape = (spec.num_layers, 2, spec.num_kv_heads, PAGE_TOKENS, spec.head_dim)
-        return content.view(np.float16).reshape(shape).swapaxes(0, 1).astype(np.float32)
+        assert isinstance(self.runner, CpuRunner)
+        planes = content.reshape(spec.num_layers, 2, spec.num_kv_heads, -1)
+        return self.runner._kv_pages.decode(planes).swapaxes(0, 1)
 
     def rounding(self, keys: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return how far storing a key may move a value of it, whatever angle it is turned by."""
