@@ -77,6 +77,12 @@ def write_failure() -> OSError | None:
     return _write_failures[0] if _write_failures else None
 
 
+def holds_kernels_of(module: str) -> bool:
+    """Return whether anything that was compiled from a module is kept on disk."""
+    folder = kernel_folder()
+    return folder is not None and any((folder / module).glob("*.nbc"))
+
+
 class KernelCache(FunctionCache):  # type: ignore[misc]
     """The cache of one function.
 
