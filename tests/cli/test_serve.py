@@ -48,7 +48,7 @@ def serving(endpoint: str) -> Iterator[subprocess.Popen[str]]:
 def without_end() -> dict[str, Any]:
     """Options with which the built-in model goes on until its context is full."""
     with bonsai_edge.load("seedling", backend="reference") as model:
-        return {"max_tokens": model.context, "logit_bias": dict.fromkeys(model.tokenizer.stop_ids, -math.inf)}
+        return {"max_tokens": model.context - 8, "logit_bias": dict.fromkeys(model.tokenizer.stop_ids, -math.inf)}
 
 
 @pytest.fixture
