@@ -20,8 +20,8 @@ TEXT = [token % 90 for token in range(75)]
 class InterruptAfter:
     """Raises KeyboardInterrupt at one line of the engine's files, the `number`-th that is run.
 
-    Lines with `with` are left out: they are traced once more before the lock is given back, where the interpreter itself
-    never looks for signals.
+    Lines with `with` are left out: they are traced once more before the lock is given back, where the interpreter
+    itself never looks for signals.
     """
 
     def __init__(self, number):
