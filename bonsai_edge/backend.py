@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from bonsai_edge.kv_cache import PAGE_TOKENS, KVType
+from bonsai_edge.version import __version__
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bonsai_edge.formats.checkpoint import Checkpoint
-    from bonsai_edge.kv_cache import KVType
     from bonsai_edge.memory.plan import MemoryPlan
     from bonsai_edge.model_spec import ModelSpec
 
@@ -71,6 +73,8 @@ class ModelRunner(ABC):
 
     `max_batch_rows` is the largest number of rows `forward` takes at once; fewer rows than
     `least_prefill_rows` take about as long as that many. Not thread-safe: one caller at a time.
+    `page_layout` must change whenever the bytes of a page for the same tokens may, as with another layout, instruction
+    set or arithmetic: pages that were saved under another are computed again.
     """
 
     spec: ModelSpec
@@ -80,6 +84,7 @@ class ModelRunner(ABC):
     num_threads: int
     kv_type: KVType
     page_bytes: int
+    page_layout: str = __version__
 
     @abstractmethod
     def forward(self, batch: Batch) -> npt.NDArray[np.float32]:
@@ -116,6 +121,8 @@ class Backend(ABC):
 
     name: str
     summary: str
+    kv_types: tuple[KVType, ...] = (KVType.F16,)
+    """What `load` can keep keys and values as, the most exact first."""
 
     @abstractmethod
     def probe(self) -> Availability:
@@ -136,3 +143,18 @@ class Backend(ABC):
         Raises BackendUnavailableError, and OSError if it cannot be written.
         """
         return None
+
+    def page_bytes(self, spec: ModelSpec, kv_type: KVType) -> int:
+        """Return the bytes of one KV page of a model, all layers together; `ModelRunner.page_bytes` before loading."""
+        return PAGE_TOKENS * spec.kv_bytes_per_token(kv_type)
+
+    def scratch_bytes(self, spec: ModelSpec, threads: int, sequences: int) -> int:
+        """Return how much of a runner's work arrays is touched while that many sequences generate side by side."""
+        return 0
+
+    def compiler_bytes(self) -> int:
+        """Return what `load` adds to a process that has probed: machine code, and the compiler's work if it must run.
+
+        Asked after `probe`.
+        """
+        return 0

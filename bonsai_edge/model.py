@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
+from functools import cached_property
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -29,6 +31,9 @@ from bonsai_edge.generation import (
     Usage,
 )
 from bonsai_edge.memory.plan import MemoryPlan
+from bonsai_edge.sessions.fingerprint import Fingerprint, take_fingerprint, tokenizer_digest
+from bonsai_edge.sessions.model_sessions import ModelSessions, RestoredSession
+from bonsai_edge.sessions.store import SavedSession, SessionStore, user_store
 from bonsai_edge.text.chat import encode_chat
 from bonsai_edge.text.chat_template import ChatTemplate
 from bonsai_edge.text.detokenizer import Detokenizer
@@ -60,6 +65,8 @@ class Model:
         self.backend_name = backend_name
         self.spec = checkpoint.spec
         self.plan = plan
+        self._weights = replace(checkpoint, metadata={})  # the vocabulary takes tens of megabytes
+        self._tokenizer_digest = tokenizer_digest(checkpoint.metadata)
         self.tokenizer = Tokenizer.from_metadata(checkpoint.metadata, self.spec.vocab_size, checkpoint.path)
         self.chat_template = ChatTemplate.from_metadata(checkpoint.metadata, checkpoint.path)
         self.sampling_defaults = SamplingDefaults.from_metadata(checkpoint.metadata, checkpoint.path)
@@ -108,6 +115,23 @@ class Model:
             if isinstance(event, GenerationResult):
                 return event
         raise AssertionError("a generation ends with its result")
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What the pages of the KV cache depend on; reads all weights when first asked for."""
+        return take_fingerprint(self._weights, self._tokenizer_digest, self.engine.runner, self.backend_name)
+
+    def sessions(self, store: SessionStore | None = None) -> ModelSessions:
+        """Return the conversations of this model that are kept on disk, in a store or in the user's own."""
+        return ModelSessions(self, store or user_store())
+
+    def save_session(self, name: str, prompt: Prompt | Sequence[int]) -> SavedSession:
+        """Do what `ModelSessions.save` does, in the user's own store."""
+        return self.sessions().save(name, prompt)
+
+    def restore_session(self, name: str) -> RestoredSession:
+        """Do what `ModelSessions.restore` does, from the user's own store."""
+        return self.sessions().restore(name)
 
     def stream(
         self, prompt: Prompt, options: GenerationOptions, cancelled: Callable[[], bool] | None = None

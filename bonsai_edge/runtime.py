@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import time
+from dataclasses import dataclass, replace
 
+from bonsai_edge.backend import Backend
 from bonsai_edge.device import DeviceProfile
-from bonsai_edge.errors import InvalidRequestError
+from bonsai_edge.errors import InsufficientMemoryError, InvalidRequestError
 from bonsai_edge.formats.checkpoint import Checkpoint, open_checkpoint
-from bonsai_edge.memory.plan import plan_memory
+from bonsai_edge.kv_cache import KVType
+from bonsai_edge.memory.plan import DEFAULT_CONTEXT, MemoryPlan, plan_memory
+from bonsai_edge.memory.size import MIB, parse_size
 from bonsai_edge.model import Model
 from bonsai_edge.model_store import resolve_model_path
 from bonsai_edge.plugin_manager import device_profile, select_backend
+from bonsai_edge.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -20,38 +25,100 @@ _MOST_THREADS_A_CORE = 4  # waiting threads spin: more would only take the cores
 _LEAST_BYTES_A_THREAD = 1 << 20  # read in about 0.1 ms, some ten times as long as the threads of a step meet
 
 
-def load(
+@dataclass(frozen=True)
+class Preparation:
+    """Everything that is decided before a model is loaded; nothing large is allocated yet."""
+
+    checkpoint: Checkpoint
+    backend: Backend
+    device: DeviceProfile
+    threads: int
+    plan: MemoryPlan
+
+
+def prepare(
     path_or_name: str | os.PathLike[str],
     *,
     backend: str = "auto",
     context: int | None = None,
+    kv: KVType | str | None = None,
+    sessions: int = 1,
+    memory: int | str | None = None,
     threads: int | None = None,
-) -> Model:
-    """Plan the memory of a model, load it and return it ready to generate.
+) -> Preparation:
+    """Open the file, choose backend and threads, and plan the memory, which may turn out not to fit.
 
-    `path_or_name` is a GGUF file, a name from `bonsai-edge models`, or "seedling", the model inside this package.
-    `backend` is a name from `bonsai-edge backends` or "auto"; `context` in tokens and `threads` are chosen when None.
-    Raises a BonsaiError that says what is wrong with the file, the backend or the memory, before anything large is
-    allocated.
+    The parameters are those of `load`, and so are the errors but InsufficientMemoryError.
     """
-    started = time.perf_counter()
     most_threads = _MOST_THREADS_A_CORE * (os.cpu_count() or 1)
     if threads is not None and not 1 <= threads <= most_threads:
         raise InvalidRequestError(
             f"threads is {threads}; 1 to {most_threads} make sense here.", "Leave it out to have it chosen."
         )
+    kv_type = None if kv is None else _kv_type(kv)
+    memory_bytes = None if memory is None else parse_size(memory)
     checkpoint = open_checkpoint(resolve_model_path(path_or_name))
-    device = device_profile()
-    plan = plan_memory(checkpoint, device, context)
     chosen = select_backend(backend)
+    device = device_profile()  # now, when the file is mapped and the backend's libraries are loaded
     num_threads = threads or _choose_threads(checkpoint, device)
-    model = Model(
+    plan = plan_memory(
         checkpoint,
-        plan,
-        lambda: chosen.load(checkpoint, plan, num_threads),
-        name=checkpoint.path.stem,
-        backend_name=chosen.name,
+        device,
+        chosen,
+        num_threads,
+        memory_bytes=memory_bytes,
+        context=context,
+        kv_type=kv_type,
+        sessions=sessions,
     )
+    return Preparation(checkpoint, chosen, device, num_threads, plan)
+
+
+def load(
+    path_or_name: str | os.PathLike[str],
+    *,
+    backend: str = "auto",
+    context: int | None = None,
+    kv: KVType | str | None = None,
+    sessions: int = 1,
+    memory: int | str | None = None,
+    force: bool = False,
+    threads: int | None = None,
+) -> Model:
+    """Plan the memory of a model, load it and return it ready to generate.
+
+    `path_or_name` is a GGUF file, a name from `bonsai-edge models`, or "seedling", the model inside this package.
+    `backend` is a name from `bonsai-edge backends` or "auto". `context` in tokens, the KV type (`kv`: "f16", "q8" or
+    "q4") and `threads` are chosen when None; the KV cache has room for `sessions` contexts. `memory`, in bytes or as
+    "1.5GiB", bounds the process as a whole, beside what the system does; `force` loads what does not fit.
+    Raises a BonsaiError that says what is wrong with the file, the backend or the memory, before anything large is
+    allocated.
+    """
+    started = time.perf_counter()
+    prepared = prepare(
+        path_or_name, backend=backend, context=context, kv=kv, sessions=sessions, memory=memory, threads=threads
+    )
+    checkpoint, plan, device = prepared.checkpoint, prepared.plan, prepared.device
+    if force and not plan.fits:
+        progress.warning("Loading against the plan: %s MiB are missing.", f"{-(-plan.shortfall_bytes // MIB):,}")
+    else:
+        plan.require_fit(checkpoint.spec.name)
+        _tell_choice(plan, checkpoint, context, kv)
+    # The vocabulary in the metadata takes tens of megabytes, and a runner keeps what it is given.
+    weights = replace(checkpoint, metadata={})
+    try:
+        model = Model(
+            checkpoint,
+            plan,
+            lambda: prepared.backend.load(weights, plan, prepared.threads),
+            name=checkpoint.path.stem,
+            backend_name=prepared.backend.name,
+        )
+    except MemoryError as exc:
+        raise InsufficientMemoryError(
+            f"The system refused memory while {checkpoint.path.stem} was being loaded: {exc}.",
+            "Raise its limits (`ulimit -v`, `ulimit -d`), or choose a smaller context (--context).",
+        ) from exc
     model.load_s = time.perf_counter() - started
     logger.info(
         "%s computes with %d threads; %d cores are usable (%s).",
@@ -66,3 +133,25 @@ def load(
 def _choose_threads(checkpoint: Checkpoint, device: DeviceProfile) -> int:
     """Return a thread for each usable core, fewer for a model so small that meeting costs more than sharing saves."""
     return max(1, min(device.usable_cores, checkpoint.num_bytes // _LEAST_BYTES_A_THREAD))
+
+
+def _kv_type(name: KVType | str) -> KVType:
+    try:
+        return KVType(name)
+    except ValueError:
+        raise InvalidRequestError(
+            f"There is no KV type {name!r}; there are {', '.join(each.value for each in KVType)}.",
+            "Choose one of them, or leave it out.",
+        ) from None
+
+
+def _tell_choice(plan: MemoryPlan, checkpoint: Checkpoint, context: int | None, kv: KVType | str | None) -> None:
+    """Say what was chosen if it is less than what is taken where memory is plentiful."""
+    usual = min(DEFAULT_CONTEXT, checkpoint.spec.context_length)
+    if (context is None and plan.context < usual) or (kv is None and plan.kv_type is not KVType.F16):
+        progress.info(
+            "%s leaves room for a context of %d tokens with a KV cache of type %s.",
+            plan.limit_source,
+            plan.context,
+            plan.kv_type.value,
+        )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bonsai_edge.cli.options import backend_option, context_option, json_option, model_option, threads_option
+from bonsai_edge.cli.options import LoadingOptions, json_option, loading_options, model_option
 
 if TYPE_CHECKING:
     from bonsai_edge.rpc.compute import ServedModel
@@ -22,18 +22,9 @@ if TYPE_CHECKING:
     "[default: a socket in the user's runtime directory, and tcp://127.0.0.1:5571]",
 )
 @model_option
-@backend_option
-@threads_option
-@context_option
+@loading_options
 @json_option
-def serve(
-    endpoints: tuple[str, ...],
-    model: str,
-    backend: str,
-    threads: int | None,
-    context: int | None,
-    as_json: bool,
-) -> None:
+def serve(endpoints: tuple[str, ...], model: str, loading: LoadingOptions, as_json: bool) -> None:
     """Answer requests over ZeroMQ until stopped by Ctrl-C or SIGTERM.
 
     Says on standard error where it listens, and "ready" when the model is loaded; with --json one object with the same
@@ -67,7 +58,7 @@ def serve(
                 }
             )
 
-    server = Server(lambda: load(model, backend=backend, context=context, threads=threads), endpoints)
+    server = Server(lambda: load(model, **loading), endpoints)
     for endpoint in server.endpoints:
         click.echo(f"listening on {endpoint}", err=True)
     server.run(announce, stop_on=(signal.SIGINT, signal.SIGTERM))

@@ -19,8 +19,10 @@ def available_memory_bytes(root: Path) -> int | None:
     left = []
     for level in _levels(root, "memory"):
         if (level / "memory.max").exists():
-            limit, used = read_int(level / "memory.max"), read_int(level / "memory.current")
-            prefix = ""
+            # Above memory.high nothing is killed but everything is slowed down until it is given back.
+            bounds = [read_int(level / "memory.max"), read_int(level / "memory.high")]
+            limit = min((bound for bound in bounds if bound is not None), default=None)
+            used, prefix = read_int(level / "memory.current"), ""
         else:
             limit, used = read_int(level / "memory.limit_in_bytes"), read_int(level / "memory.usage_in_bytes")
             prefix = "total_"  # version 1 counts a group alone, and its children only under these names

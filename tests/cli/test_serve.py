@@ -133,7 +133,16 @@ def test_server_says_where_it_listens_and_stops_on_a_signal(
     assert result.exit_code == 0
     assert result.stdout == ""
     assert result.stderr == f"listening on {endpoint}\nready: fake on fake-backend with 1 thread, context 100 tokens\n"
-    assert served_model.loaded_with == {"model": "m.gguf", "backend": "cpu", "threads": 3, "context": 64}
+    assert served_model.loaded_with == {
+        "model": "m.gguf",
+        "backend": "cpu",
+        "threads": 3,
+        "memory": None,
+        "context": 64,
+        "kv": None,
+        "sessions": 1,
+        "force": False,
+    }
     assert served_model.is_closed
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
