@@ -41,17 +41,30 @@ class KVType(Enum):
         return (num_values * self.bits + num_scales * _SCALE_BITS) // 8
 
 
+def quantize(kv_type: KVType, x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float16]]:
+    """Return codes int8 (..., head_dim) and scales float16 (..., head_dim / 32) of float32 x (..., head_dim).
+
+    For the quantized types only. The code of q4 is n.
+    """
+    groups = x.reshape(*x.shape[:-1], -1, GROUP_VALUES)
+    largest = np.float32(127 if kv_type is KVType.Q8 else 15)
+    scales = (np.abs(groups).max(axis=-1) / largest).astype(np.float16)
+    steps = groups / np.where(scales == 0, np.float32(1), scales.astype(np.float32))[..., None]
+    levels, least, most = (steps, -127, 127) if kv_type is KVType.Q8 else ((steps + 15) / 2, 0, 15)
+    codes = np.clip(np.rint(levels), least, most)
+    return codes.astype(np.int8).reshape(x.shape), scales
+
+
+def dequantize(
+    kv_type: KVType, codes: npt.NDArray[np.int8], scales: npt.NDArray[np.float16]
+) -> npt.NDArray[np.float32]:
+    """Return float32 (..., head_dim) from what `quantize` returned."""
+    steps = codes.astype(np.float32) if kv_type is KVType.Q8 else 2 * codes.astype(np.float32) - 15
+    return steps * np.repeat(scales.astype(np.float32), GROUP_VALUES, axis=-1)
+
+
 def round_to(kv_type: KVType, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return what reading back gives after float32 x (..., head_dim) was stored; the oracle of the kernels."""
     if kv_type is KVType.F16:
         return x.astype(np.float16).astype(np.float32)
-    groups = x.reshape(*x.shape[:-1], -1, GROUP_VALUES)
-    peaks = np.abs(groups).max(axis=-1, keepdims=True)
-    largest = 127 if kv_type is KVType.Q8 else 15
-    scales = (peaks / np.float32(largest)).astype(np.float16).astype(np.float32)
-    steps = groups / np.where(scales == 0, np.float32(1), scales)
-    if kv_type is KVType.Q8:
-        codes = np.clip(np.rint(steps), -127, 127)
-    else:
-        codes = 2 * np.clip(np.rint((steps + 15) / 2), 0, 15) - 15
-    return (codes.astype(np.float32) * scales).reshape(x.shape)
+    return dequantize(kv_type, *quantize(kv_type, x))

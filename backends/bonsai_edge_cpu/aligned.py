@@ -13,10 +13,21 @@ CACHE_LINE_BYTES = 64
 
 def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return an array of unspecified content whose first element lies at a multiple of 64 bytes."""
-    num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(num_bytes + CACHE_LINE_BYTES, np.uint8)
+    return _aligned(np.empty(_num_bytes(shape, dtype) + CACHE_LINE_BYTES, np.uint8), shape, dtype)
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return an array of zeros whose first element lies at a multiple of 64 bytes, untouched as yet."""
+    return _aligned(np.zeros(_num_bytes(shape, dtype) + CACHE_LINE_BYTES, np.uint8), shape, dtype)
+
+
+def _num_bytes(shape: tuple[int, ...], dtype: npt.DTypeLike) -> int:
+    return math.prod(shape) * np.dtype(dtype).itemsize
+
+
+def _aligned(memory: npt.NDArray[np.uint8], shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     start = -memory.ctypes.data % CACHE_LINE_BYTES
-    return memory[start : start + num_bytes].view(dtype).reshape(shape)
+    return memory[start : start + _num_bytes(shape, dtype)].view(dtype).reshape(shape)
 
 
 def spaced_rows(num_rows: int, width: int) -> npt.NDArray[np.float32]:

@@ -94,6 +94,30 @@ def transpose(builder: ir.IRBuilder, rows: Sequence[ir.Value]) -> list[ir.Value]
     return [concatenate(builder, *rows[index : index + whole]) for index in range(0, len(rows), whole)]
 
 
+def larger(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+    """Return the larger float of each lane; b where one is not a number."""
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+def smaller(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+    """Return the smaller float of each lane; b where one is not a number."""
+    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+
+
+def largest_magnitude(builder: ir.IRBuilder, *vectors: ir.Value) -> ir.Value:
+    """Return the largest absolute value in one, two, four … float vectors of one type."""
+    name = f"llvm.fabs.v{vectors[0].type.count}f32"
+    magnitudes = [intrinsic_call(builder, name, value.type, [value]) for value in vectors]
+    return reduce_lanes(builder, concatenate(builder, *magnitudes), lambda a, b: larger(builder, a, b))
+
+
+def round_to_int(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """Return the nearest int32 of each lane of a float vector below 2^22 in magnitude, ties to even."""
+    ints = vector(I32, x.type.count)
+    magic = constant(x.type, 1.5 * 2**23)  # adding it leaves the nearest integer in the low bits
+    return builder.sub(builder.bitcast(builder.fadd(x, magic), ints), builder.bitcast(magic, ints))
+
+
 def multiply_add(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
     """Return a * b + c, fused where the machine can."""
     type_ = a.type

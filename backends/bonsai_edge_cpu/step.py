@@ -37,10 +37,10 @@ _ROW_GRANULE = 16  # rows of a thread's share: whole tiles and whole vectors
 
 
 @compiled
-def run_step(dims, weights, kv_cache, inputs, work, num_threads, thread):
+def run_step(dims, weights, planes, inputs, work, num_threads, thread):
     """Run thread `thread` of `num_threads` through a step; work.logits[: len(inputs.logit_rows)] is the result.
 
-    The arguments are the named tuples of `tables`.
+    The arguments are the named tuples of `tables`, and of `kv_pages`.
     """
     num_tokens = inputs.token_ids.size
     rows = work.all_rows[:num_tokens]
@@ -59,10 +59,10 @@ def run_step(dims, weights, kv_cache, inputs, work, num_threads, thread):
         _project(matrices[VALUE], work.floats, num_tokens, work.v, 0, matrices[OUTPUT], work, num_threads, thread)
         if not has_whole_heads:
             wait_for_team(barrier, num_threads)
-        write_keys_values(layer, dims, weights, inputs, kv_cache, work, thread, num_threads)
+        write_keys_values(layer, dims, weights, inputs, planes, work, thread, num_threads)
         if not has_whole_heads:
             wait_for_team(barrier, num_threads)
-        attend(layer, dims, inputs, kv_cache, work, thread, num_threads)
+        attend(layer, dims, inputs, planes, work, thread, num_threads)
         wait_for_team(barrier, num_threads)
         _quantize(work.attention, num_tokens, work, num_threads, thread)
         wait_for_team(barrier, num_threads)

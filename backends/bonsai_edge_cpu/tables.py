@@ -10,7 +10,6 @@ import numpy.typing as npt
 from bonsai_edge.errors import UnsupportedModelError
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.formats.tensor import QuantizedTensor
-from bonsai_edge.kv_cache import PAGE_TOKENS
 from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge_cpu.aligned import aligned_empty, spaced_rows
 from bonsai_edge_cpu.barrier import new_barrier
@@ -152,11 +151,6 @@ def workspace_bytes(spec: ModelSpec, max_rows: int, num_threads: int, num_logit_
     arrays = [array for part in work for array in (part if isinstance(part, tuple) else (part,))]
     untouched_rows = max(0, max_rows - num_logit_rows)
     return sum(array.nbytes for array in arrays) - untouched_rows * work.logits[0].nbytes
-
-
-def make_kv_cache(spec: ModelSpec, num_pages: int) -> npt.NDArray[np.uint16]:
-    """Reserve the pages: float16 bits (num_layers, num_pages, 2, num_kv_heads, PAGE_TOKENS, head_dim)."""
-    return np.zeros((spec.num_layers, num_pages, 2, spec.num_kv_heads, PAGE_TOKENS, spec.head_dim), np.uint16)
 
 
 def _record(tensor: QuantizedTensor) -> Ints:

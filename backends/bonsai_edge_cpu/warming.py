@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from numba.core.registry import cpu_target
 
 from bonsai_edge.backend import Backend, WarmReport
 from bonsai_edge.errors import BackendUnavailableError
 from bonsai_edge.formats.checkpoint import open_checkpoint
-from bonsai_edge.kv_cache import PAGE_TOKENS
+from bonsai_edge.kv_cache import PAGE_TOKENS, KVType
 from bonsai_edge.memory.plan import MemoryPlan
 from bonsai_edge.model_store import resolve_model_path
 from bonsai_edge_cpu.isa.selection import selected_isa
@@ -29,7 +31,9 @@ def warm_kernels(backend: Backend) -> WarmReport:
             f"Backend {backend.name!r} cannot run here: {availability.reason}",
             "See `bonsai-edge backends` for the ones that can.",
         )
-    backend.load(open_checkpoint(resolve_model_path("seedling")), _SMALLEST_PLAN).close()
+    checkpoint = open_checkpoint(resolve_model_path("seedling"))
+    for kv_type in KVType:
+        backend.load(checkpoint, replace(_SMALLEST_PLAN, kv_type=kv_type)).close()
     failure = write_failure()
     if failure is not None:
         raise failure

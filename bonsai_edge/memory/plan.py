@@ -129,6 +129,7 @@ def plan_memory(
     choices = _Choices(
         _plan_without_kv_cache(checkpoint, device, backend, threads, memory_bytes, sessions),
         {each: backend.page_bytes(spec, each) for each in kv_types},
+        {each: backend.compiler_bytes(each) for each in kv_types},
     )
     candidates = (kv_type,) if kv_type else choices.worthwhile_types()
     preferences = list(_preferences(spec, candidates, context))
@@ -143,13 +144,14 @@ def plan_memory(
 
 @dataclass(frozen=True)
 class _Choices:
-    """Everything of a plan but its KV cache, and the bytes of a page by type: what can still be chosen."""
+    """What of a plan is the same for every KV type, and what depends on it: the bytes of a page, and the compiler's."""
 
     fixed: MemoryPlan
     page_bytes: dict[KVType, int]
+    compiler_bytes: dict[KVType, int]
 
     def plan(self, kv_type: KVType, context: int) -> MemoryPlan:
-        plan = replace(self.fixed, kv_type=kv_type, context=context)
+        plan = replace(self.fixed, kv_type=kv_type, context=context, compiler_bytes=self.compiler_bytes[kv_type])
         return replace(plan, kv_cache_bytes=plan.num_pages * self.page_bytes[kv_type])
 
     def worthwhile_types(self) -> tuple[KVType, ...]:
@@ -160,7 +162,7 @@ class _Choices:
     def largest_context(self, kv_type: KVType, most: int) -> int:
         """Return the most tokens that fit, whole steps of them (or pages, if few) unless it is `most`; may be 0."""
         assert self.fixed.limit_bytes is not None
-        left = max(0, self.fixed.limit_bytes - self.fixed.total_bytes)
+        left = max(0, self.fixed.limit_bytes - self.fixed.total_bytes - self.compiler_bytes[kv_type])
         tokens = left // (self.page_bytes[kv_type] * self.fixed.sessions) * PAGE_TOKENS
         if tokens >= most:
             return most
@@ -208,7 +210,6 @@ def _plan_without_kv_cache(
         sessions=sessions,
         scratch_bytes=backend.scratch_bytes(checkpoint.spec, threads, sessions),
         tokenizer_bytes=_TOKENIZER_BYTES + _TOKENIZER_BYTES_PER_TOKEN * checkpoint.spec.vocab_size,
-        compiler_bytes=backend.compiler_bytes(),
         headroom_bytes=_HEADROOM_BYTES,
         limit_bytes=limits[source],
         limit_source=source,

@@ -15,7 +15,7 @@ from bonsai_edge_cpu.compilation import compiled
 from bonsai_edge_cpu.emit import F32, load, store, vector
 from bonsai_edge_cpu.intrinsics import make_intrinsic
 from bonsai_edge_cpu.kernels.activation import silu_multiply
-from bonsai_edge_cpu.kernels.dense import dense_matmul, dot_half, load_half, store_half
+from bonsai_edge_cpu.kernels.dense import dense_matmul, dot_half, emit_store_half, load_half
 from bonsai_edge_cpu.kernels.embedding import embed
 from bonsai_edge_cpu.kernels.exponential import emit_exp
 from bonsai_edge_cpu.kernels.q1_0 import q1_0_matmul
@@ -156,9 +156,12 @@ def _check_embedding(packed: npt.NDArray[np.uint8], ggml_type: GGMLType, expecte
     np.testing.assert_array_equal(out, expected[token_ids])
 
 
+_store_half = make_intrinsic(emit_store_half)
+
+
 @compiled
 def _store_halves(x, out):  # type: ignore[no-untyped-def]
-    store_half(x.ctypes.data, out.ctypes.data, x.size)
+    _store_half(x.ctypes.data, out.ctypes.data, x.size)
 
 
 def _emit_read_half(builder, halves, out):  # type: ignore[no-untyped-def]

@@ -18,6 +18,7 @@ from bonsai_edge_cpu.emit import (
     I64,
     constant,
     counted_loop,
+    larger,
     load,
     multiply_add,
     prefetch,
@@ -27,15 +28,16 @@ from bonsai_edge_cpu.emit import (
     sum_lanes,
     vector,
 )
-from bonsai_edge_cpu.intrinsics import make_intrinsic
+from bonsai_edge_cpu.intrinsics import Emitter, make_generic_intrinsic, make_intrinsic
 from bonsai_edge_cpu.isa.selection import selected_isa
-from bonsai_edge_cpu.kernels.dense import WIDTH, load_float, load_half
+from bonsai_edge_cpu.kernels.dense import WIDTH, load_float
 from bonsai_edge_cpu.kernels.exponential import emit_exp
+from bonsai_edge_cpu.kernels.kv_values import KVValues, values_of
 
 _FLOATS = vector(F32, WIDTH)
 _MASKED = -1e30
 _CACHE_LINE_BYTES = 64
-_FLOAT_BYTES, _HALF_BYTES = 4 * WIDTH, 2 * WIDTH  # of a vector
+_FLOAT_BYTES = 4 * WIDTH  # of a vector
 _PEAK, _TOTAL, _FACTOR, _SCORES = (index * _FLOAT_BYTES for index in range(4))
 _SLOT_BYTES = 4 * PAGE_TOKENS
 _QUERY = _SCORES + 2 * _SLOT_BYTES
@@ -92,53 +94,66 @@ def _emit_end_row(builder: ir.IRBuilder, record: ir.Value, out: ir.Value, head_d
         store(builder, mean, builder.add(out, offset), align=4)
 
 
-def _make_score(num_rows: int) -> Callable[..., None]:
-    """Return score(records, head_dim, slot, keys, count, ahead) for `num_rows` records.
+def _prefetch(builder: ir.IRBuilder, address: ir.Value, num_bytes: int) -> None:
+    for line in range(0, num_bytes, _CACHE_LINE_BYTES):
+        prefetch(builder, address, line)
 
-    It fills the first `count` scores of a slot, and some more, by the page at address `keys`, and prefetches as much
-    from the address `ahead`.
+
+def _make_score(num_rows: int) -> Callable[..., None]:
+    """Return score(planes, records, head_dim, scales, slot, keys, count, ahead) for `num_rows` records.
+
+    It fills the first `count` scores of a slot, and some more, by the keys of a page at address `keys` with their
+    float32 `scales`, and prefetches as much from the address `ahead`.
     """
+    return make_generic_intrinsic(lambda planes_class: _score_emitter(num_rows, values_of(planes_class)))
+
+
+def _score_emitter(num_rows: int, kv: KVValues) -> Emitter:
     num_positions = min(8, _ACCUMULATORS // num_rows)  # at once
+    step = kv.chunks_together
+    step_bytes = step * WIDTH * kv.bits // 8
 
     def emit(
         builder: ir.IRBuilder,
         records: ir.Value,
         head_dim: ir.Value,
+        scales: ir.Value,
         slot: ir.Value,
         keys: ir.Value,
         count: ir.Value,
         ahead: ir.Value,
     ) -> None:
         rows = _rows(builder, records, head_dim, num_rows)
-        key_bytes = _scaled(builder, head_dim, 2)
-        num_chunks = builder.sdiv(head_dim, constant(I64, WIDTH))
+        key_bytes = kv.row_bytes(builder, head_dim)
+        num_steps = builder.sdiv(head_dim, constant(I64, step * WIDTH))
         num_groups = builder.sdiv(_plus(builder, count, num_positions - 1), constant(I64, num_positions))
         with counted_loop(builder, num_groups, []) as group:
-            group_offset = builder.mul(_scaled(builder, group.index, num_positions), key_bytes)
+            first_position = _scaled(builder, group.index, num_positions)
+            group_offset = builder.mul(first_position, key_bytes)
             first_key, group_ahead = builder.add(keys, group_offset), builder.add(ahead, group_offset)
-            with counted_loop(builder, num_chunks, [constant(_FLOATS, 0.0)] * (num_rows * num_positions)) as chunk:
-                ahead_at = builder.add(group_ahead, _scaled(builder, chunk.index, _HALF_BYTES * num_positions))
-                for line in range(0, _HALF_BYTES * num_positions, _CACHE_LINE_BYTES):
-                    prefetch(builder, ahead_at, line)
-                query_offset = _scaled(builder, chunk.index, _FLOAT_BYTES)
-                queries = [load(builder, builder.add(row, query_offset), _FLOATS, _QUERY, align=4) for row in rows]
-                key_at = builder.add(first_key, _scaled(builder, chunk.index, _HALF_BYTES))
-                for position in range(num_positions):
-                    key = load_half(builder, key_at)
-                    key_at = builder.add(key_at, key_bytes)
-                    for row, query in enumerate(queries):
-                        index = row * num_positions + position
-                        chunk.carried[index] = multiply_add(builder, key, query, chunk.carried[index])
-            sums = _sum_each(builder, chunk.carried)
+            first_scale = builder.add(scales, _scaled(builder, first_position, 4))
+            with counted_loop(builder, num_steps, [constant(_FLOATS, 0.0)] * (num_rows * num_positions)) as loop:
+                ahead_at = builder.add(group_ahead, _scaled(builder, loop.index, step_bytes * num_positions))
+                _prefetch(builder, ahead_at, step_bytes * num_positions)
+                for part in range(step):
+                    chunk = _plus(builder, _scaled(builder, loop.index, step), part)
+                    query_offset = _scaled(builder, chunk, _FLOAT_BYTES)
+                    queries = [load(builder, builder.add(row, query_offset), _FLOATS, _QUERY, align=4) for row in rows]
+                    key_at = first_key
+                    for position in range(num_positions):
+                        key = kv.load(builder, key_at, chunk, _plus(builder, first_scale, 4 * position))
+                        key_at = builder.add(key_at, key_bytes)
+                        for row, query in enumerate(queries):
+                            index = row * num_positions + position
+                            loop.carried[index] = multiply_add(builder, key, query, loop.carried[index])
+            sums = _sum_each(builder, loop.carried)
             for row, record in enumerate(rows):
                 first = row * num_positions
                 own = shuffle(builder, range(first, first + num_positions), sums)
-                scores_at = builder.add(
-                    _scores(builder, record, slot), _scaled(builder, group.index, 4 * num_positions)
-                )
+                scores_at = builder.add(_scores(builder, record, slot), _scaled(builder, first_position, 4))
                 store(builder, own, scores_at, align=4)
 
-    return make_intrinsic(emit)
+    return emit
 
 
 def _sum_each(builder: ir.IRBuilder, vectors: Sequence[ir.Value]) -> ir.Value:
@@ -182,7 +197,7 @@ def _emit_soften(builder: ir.IRBuilder, record: ir.Value, slot: ir.Value, count:
         score = load(builder, scores_at, _FLOATS, 4 * start, align=4)
         scores.append(builder.select(is_seen[-1], score, masked))
     old_peak = load(builder, record, _FLOATS, _PEAK, align=4)
-    peak = _larger(builder, old_peak, _largest_lane(builder, _larger(builder, *scores)))
+    peak = larger(builder, old_peak, _largest_lane(builder, larger(builder, *scores)))
     page_total = zeros
     for part, score in enumerate(scores):
         weight = builder.select(is_seen[part], emit_exp(builder, builder.fsub(score, peak)), zeros)
@@ -194,30 +209,31 @@ def _emit_soften(builder: ir.IRBuilder, record: ir.Value, slot: ir.Value, count:
         store(builder, value, record, offset, align=4)
 
 
-def _larger(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
-    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
-
-
 def _largest_lane(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
     """Return the largest lane in every lane."""
     distance = WIDTH // 2
     while distance:
-        value = _larger(builder, value, shuffle(builder, [lane ^ distance for lane in range(WIDTH)], value))
+        value = larger(builder, value, shuffle(builder, [lane ^ distance for lane in range(WIDTH)], value))
         distance //= 2
     return value
 
 
 def _make_mix(num_rows: int, num_chunks: int) -> Callable[..., None]:
-    """Return mix(records, head_dim, slot, values, count, ahead, column) for `num_rows` records.
+    """Return mix(planes, records, head_dim, scales, slot, values, count, ahead, column) for `num_rows` records.
 
     It adds to the weighted sums, of 16 * num_chunks columns from `column` on, the first `count` values of the page at
-    address `values`, and prefetches as much from the address `ahead`.
+    address `values` with their float32 `scales`, and prefetches as much from the address `ahead`. `column` is a
+    multiple of the number of columns.
     """
+    return make_generic_intrinsic(lambda planes_class: _mix_emitter(num_rows, num_chunks, values_of(planes_class)))
 
+
+def _mix_emitter(num_rows: int, num_chunks: int, kv: KVValues) -> Emitter:
     def emit(
         builder: ir.IRBuilder,
         records: ir.Value,
         head_dim: ir.Value,
+        scales: ir.Value,
         slot: ir.Value,
         values: ir.Value,
         count: ir.Value,
@@ -227,6 +243,8 @@ def _make_mix(num_rows: int, num_chunks: int) -> Callable[..., None]:
         rows = _rows(builder, records, head_dim, num_rows)
         weights_at = [_scores(builder, row, slot) for row in rows]
         sums_at = [builder.add(_weighted_sum(builder, row, head_dim), _scaled(builder, column, 4)) for row in rows]
+        value_bytes, ahead = kv.row_bytes(builder, head_dim), builder.add(ahead, kv.row_bytes(builder, column))
+        first_chunk = _scaled(builder, builder.udiv(column, constant(I64, WIDTH * num_chunks)), num_chunks)
         initial = []
         for row, sum_at in zip(rows, sums_at, strict=True):
             factor = load(builder, row, _FLOATS, _FACTOR, align=4)
@@ -234,16 +252,16 @@ def _make_mix(num_rows: int, num_chunks: int) -> Callable[..., None]:
                 old = load(builder, sum_at, _FLOATS, _FLOAT_BYTES * chunk, align=4)
                 initial.append(builder.fmul(old, factor))
         with counted_loop(builder, count, initial) as loop:
-            offset = _scaled(builder, builder.add(builder.mul(loop.index, head_dim), column), 2)
-            value_at, ahead_at = builder.add(values, offset), builder.add(ahead, offset)
-            for line in range(0, _HALF_BYTES * num_chunks, _CACHE_LINE_BYTES):
-                prefetch(builder, ahead_at, line)
+            offset = builder.mul(loop.index, value_bytes)
+            value_at, position_offset = builder.add(values, offset), _scaled(builder, loop.index, 4)
+            _prefetch(builder, builder.add(ahead, offset), num_chunks * WIDTH * kv.bits // 8)
             weights = []
             for weight_at in weights_at:
-                weight = load(builder, builder.add(weight_at, _scaled(builder, loop.index, 4)), F32, align=4)
+                weight = load(builder, builder.add(weight_at, position_offset), F32, align=4)
                 weights.append(splat(builder, weight, WIDTH))
+            scale_at = builder.add(scales, position_offset)
             for chunk in range(num_chunks):
-                value = load_half(builder, _plus(builder, value_at, _HALF_BYTES * chunk))
+                value = kv.load(builder, value_at, _plus(builder, first_chunk, chunk), scale_at)
                 for row, weight in enumerate(weights):
                     index = row * num_chunks + chunk
                     loop.carried[index] = multiply_add(builder, value, weight, loop.carried[index])
@@ -251,7 +269,7 @@ def _make_mix(num_rows: int, num_chunks: int) -> Callable[..., None]:
             row, chunk = divmod(index, num_chunks)
             store(builder, total, sums_at[row], _FLOAT_BYTES * chunk, align=4)
 
-    return make_intrinsic(emit)
+    return emit
 
 
 begin_row = make_intrinsic(_emit_begin_row)

@@ -85,7 +85,8 @@ def _emit_dot_q8_0(builder: ir.IRBuilder, weights: ir.Value, x: ir.Value, num_co
     return sum_lanes(builder, loop.carried[0])
 
 
-def _emit_store_half(builder: ir.IRBuilder, x: ir.Value, out: ir.Value, num_columns: ir.Value) -> None:
+def emit_store_half(builder: ir.IRBuilder, x: ir.Value, out: ir.Value, num_columns: ir.Value) -> None:
+    """Round float32 to float16, given by address."""
     with counted_loop(builder, builder.sdiv(num_columns, constant(I64, WIDTH)), []) as loop:
         value = load_float(builder, builder.add(x, builder.mul(loop.index, constant(I64, 4 * WIDTH))))
         out_at = builder.add(out, builder.mul(loop.index, constant(I64, 2 * WIDTH)))
@@ -97,9 +98,6 @@ dot_float = _make_dot(load_float, 4)
 
 dot_half = _make_dot(load_half, 2)
 """dot_half(halves, x, num_columns) -> float32: float16 times float32, given by address."""
-
-store_half = make_intrinsic(_emit_store_half)
-"""store_half(x, out, num_columns): round float32 to float16, given by address."""
 
 _dot_bfloat = _make_dot(load_bfloat, 2)
 _dot_q8_0 = make_intrinsic(_emit_dot_q8_0, types.float32)

@@ -21,9 +21,10 @@ from bonsai_edge_cpu.emit import (
     I64,
     concatenate,
     constant,
-    intrinsic_call,
+    largest_magnitude,
     load,
     reduce_lanes,
+    round_to_int,
     shuffle,
     splat,
     store,
@@ -41,8 +42,7 @@ TABLE_TOKENS = selected_isa().table_tokens
 """Tokens that the table kernel takes at a time."""
 
 _PLANES, _PLANE_BYTES = 8, 16
-_FLOATS, _INTS = vector(F32, 16), vector(I32, 16)
-_ROUND = 12582912.0  # 1.5 * 2**23: adding it leaves the nearest integer, ties to even, in the low bits
+_FLOATS = vector(F32, 16)
 _UPPER_HALF = 2.0**-16
 
 
@@ -84,26 +84,16 @@ def _emit_quantize_block(
     quantized = []
     for group in range(GROUPS):
         halves = [load(builder, x, _FLOATS, 64 * (2 * group + half), align=4) for half in range(2)]
-        magnitudes = [intrinsic_call(builder, "llvm.fabs.v16f32", _FLOATS, [half]) for half in halves]
-        peak = reduce_lanes(builder, concatenate(builder, *magnitudes), lambda a, b: _larger(builder, a, b))
+        peak = largest_magnitude(builder, *halves)
         store(builder, builder.fmul(peak, constant(F32, 1 / 127)), scales, 4 * group)
         is_zero = builder.fcmp_ordered("==", peak, constant(F32, 0.0))
         inverse = builder.fdiv(constant(F32, 127.0), builder.select(is_zero, constant(F32, 1.0), peak))
-        rounded = [_round(builder, builder.fmul(half, splat(builder, inverse, 16))) for half in halves]
+        rounded = [round_to_int(builder, builder.fmul(half, splat(builder, inverse, 16))) for half in halves]
         total = reduce_lanes(builder, builder.add(*rounded), builder.add)
         store(builder, builder.sub(constant(I32, 0), total), negative_sums, 4 * group)
         quantized += [builder.trunc(half, vector(I8, 16)) for half in rounded]
     for plane, columns in enumerate(_every_eighth(builder, concatenate(builder, *quantized))):
         store(builder, columns, quants, _PLANE_BYTES * plane)
-
-
-def _larger(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
-    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
-
-
-def _round(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    shifted = builder.fadd(x, constant(_FLOATS, _ROUND))
-    return builder.sub(builder.bitcast(shifted, _INTS), builder.bitcast(constant(_FLOATS, _ROUND), _INTS))
 
 
 def _every_eighth(builder: ir.IRBuilder, columns: ir.Value) -> list[ir.Value]:

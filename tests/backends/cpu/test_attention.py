@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bonsai_edge.kv_cache import PAGE_TOKENS
+from bonsai_edge.kv_cache import PAGE_TOKENS, KVType, round_to
 from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge.reference import softmax
 from bonsai_edge_cpu.barrier import new_barrier
 from bonsai_edge_cpu.isa.selection import BEST_FIRST, OVERRIDE_VARIABLE, cpu_features, selected_isa
 from bonsai_edge_cpu.kernels.attention import attend
 from bonsai_edge_cpu.kernels.kv_write import write_keys_values
+from bonsai_edge_cpu.kv_pages import KVPages
 from bonsai_edge_cpu.tables import StepInput, Weights, Workspace, make_dimensions, make_workspace
 from python_calls import callable_from_python
 
@@ -29,7 +30,9 @@ Row = tuple[int, int]
 class Model:
     """One layer of attention with a random cache; the context of each sequence lies in pages of its own, shuffled."""
 
-    def __init__(self, heads: int, kv_heads: int, head_dim: int, contexts: Sequence[int]) -> None:
+    def __init__(
+        self, heads: int, kv_heads: int, head_dim: int, kv_type: KVType = KVType.F16, *, contexts: Sequence[int]
+    ) -> None:
         self.spec = ModelSpec("", "", 2, 128, 128, heads, kv_heads, head_dim, 1, max(contexts), 1e-6, 1e4, None, True)
         self.dims = make_dimensions(self.spec)
         rng = np.random.default_rng(0)
@@ -39,8 +42,10 @@ class Model:
         for sequence, end in enumerate(np.cumsum(num_pages)):
             own = shuffled[end - num_pages[sequence] : end]
             self.page_tables[sequence, : len(own)] = own
-        cache = rng.standard_normal((2, len(shuffled), 2, kv_heads, PAGE_TOKENS, head_dim))
-        self.cache = cache.astype(np.float16)
+        self.pages = KVPages(self.spec, len(shuffled), kv_type)
+        self.page_shape = (2, 2, kv_heads, PAGE_TOKENS, head_dim)
+        for page in range(len(shuffled)):
+            self.write(page, rng.standard_normal(self.page_shape, np.float32))
         self.queries = [rng.standard_normal((context, heads * head_dim), np.float32) * 3 for context in contexts]
 
     def inputs(self, rows: Sequence[Row]) -> StepInput:
@@ -56,6 +61,13 @@ class Model:
             array.fill(np.nan)
         return work
 
+    def read(self, page: int) -> Floats:
+        """Return what a page stands for, float32 (layers, keys and values, kv_heads, PAGE_TOKENS, head_dim)."""
+        return self.pages.decode(self.pages.read(page).reshape(*self.page_shape[:3], -1))
+
+    def write(self, page: int, content: Floats) -> None:
+        self.pages.write(page, self.pages.encode(content))
+
     def head_norms(self, q_norm: Floats, k_norm: Floats) -> Weights:
         records, floats = np.zeros((1, 1, 5), np.int64), np.zeros((1, 1), np.float32)
         return Weights(records, records[0, 0], records[0, 0], floats, floats, q_norm, k_norm, floats[0])
@@ -64,21 +76,33 @@ class Model:
         work = self.work(len(rows), num_threads)
         work.q[:] = [self.queries[sequence][position] for sequence, position in rows]
         for thread in range(num_threads):
-            _attend(1, self.dims, self.inputs(rows), self.cache.view(np.uint16), work, thread, num_threads)
+            _attend(1, self.dims, self.inputs(rows), self.pages.planes, work, thread, num_threads)
         return work.attention
 
     def expected(self, row: Row) -> Floats:
         sequence, position = row
         dims = self.dims
         pages = self.page_tables[sequence, : position // PAGE_TOKENS + 1]
-        cached = self.cache[1, pages].astype(np.float32).transpose(1, 2, 0, 3, 4)
+        cached = np.stack([self.read(page)[1] for page in pages]).transpose(1, 2, 0, 3, 4)
         k, v = cached.reshape(2, dims.num_kv_heads, -1, dims.head_dim)[:, :, : position + 1]
         q = self.queries[sequence][position].reshape(dims.num_kv_heads, -1, dims.head_dim)
         scores = np.einsum("kgd,kld->kgl", q, k) / np.float32(np.sqrt(dims.head_dim))
         return np.einsum("kgl,kld->kgd", softmax(scores), v).ravel()
 
 
-SHAPES = {"GQA": (16, 8, 128), "group_of_3": (6, 2, 64), "MHA": (4, 4, 64), "MQA": (40, 1, 48), "small": (4, 2, 16)}
+SHAPES = {
+    "GQA": (16, 8, 128),
+    "group_of_3": (6, 2, 64),
+    "MHA": (4, 4, 64),
+    "MQA": (40, 1, 48),
+    "small": (4, 2, 16),
+    "GQA_q8": (16, 8, 128, KVType.Q8),
+    "GQA_q4": (16, 8, 128, KVType.Q4),
+    "group_of_3_q8": (6, 2, 64, KVType.Q8),
+    "group_of_3_q4": (6, 2, 64, KVType.Q4),
+    "MQA_q8": (40, 1, 96, KVType.Q8),
+    "MQA_q4": (40, 1, 96, KVType.Q4),
+}
 shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 POSITIONS = (0, 1, 15, 16, 31, 32, 33, 63, 64, 100, 1000, 1023, 1024, 1030)
 
@@ -122,8 +146,11 @@ def test_what_a_masked_position_holds_changes_nothing() -> None:
     model = Model(4, 2, 64, contexts=[96])
     rows = [(0, position) for position in range(40, 56)]
     before = model.attend(rows)
-    model.cache[:, model.page_tables[0, 1], :, :, 50 - 32 :] = np.nan
-    model.cache[:, model.page_tables[0, 2]] = np.inf
+    second, third = model.page_tables[0, 1:]
+    content = model.read(second)
+    content[:, :, :, 50 - 32 :] = np.nan
+    model.write(second, content)
+    model.write(third, np.full_like(content, np.inf))
     after = model.attend(rows)
     assert after[:10].tobytes() == before[:10].tobytes()
     assert np.isnan(after[10:]).all()
@@ -150,16 +177,25 @@ def test_new_queries_keys_and_values_are_normalized_rotated_and_stored(shape, nu
         normalized_and_rotated(x.reshape(len(rows), -1, dims.head_dim), weight[1], inputs.cos, inputs.sin)
         for x, weight in ((work.q, norms.q_norm), (work.k, norms.k_norm))
     )
-    expected = model.cache.copy()
+    content = [model.read(page) for page in range(model.page_tables.max() + 1)]
     for row, (sequence, position) in enumerate(rows):
         page, slot = model.page_tables[sequence, position // PAGE_TOKENS], position % PAGE_TOKENS
-        expected[1, page, 0, :, slot] = k[row]
-        expected[1, page, 1, :, slot] = work.v[row].reshape(-1, dims.head_dim)
+        content[page][1, 0, :, slot] = round_to(model.pages.kv_type, k[row])
+        content[page][1, 1, :, slot] = round_to(model.pages.kv_type, work.v[row].reshape(-1, dims.head_dim))
     for thread in range(num_threads):
-        _write_keys_values(1, dims, norms, inputs, model.cache.view(np.uint16), work, thread, num_threads)
+        _write_keys_values(1, dims, norms, inputs, model.pages.planes, work, thread, num_threads)
     np.testing.assert_allclose(work.q, q.reshape(len(rows), -1), rtol=1e-5, atol=2e-6)
-    np.testing.assert_allclose(model.cache.astype(np.float32), expected.astype(np.float32), rtol=1e-3, atol=2e-6)
-    np.testing.assert_array_equal(model.cache[:, :, 1], expected[:, :, 1])
+    num_other = 0
+    for page, expected in enumerate(content):
+        found = model.read(page)
+        np.testing.assert_array_equal(found[:, 1], expected[:, 1])
+        np.testing.assert_array_equal(found[0, 0], expected[0, 0])
+        step = {KVType.F16: 2.0**-10, KVType.Q8: 1 / 127, KVType.Q4: 2 / 15}[model.pages.kv_type]
+        peaks = np.abs(expected[1, 0]).max(axis=-1, keepdims=True)
+        assert (np.abs(found[1, 0] - expected[1, 0]) <= 1.01 * step * peaks).all()
+        num_other += np.count_nonzero(found[1, 0] != expected[1, 0])
+    # Calculated in another order, a key may be rounded to a neighbouring number.
+    assert num_other < 0.01 * len(rows) * model.spec.kv_size
 
 
 def normalized_and_rotated(x: Floats, weight: Floats, cos: Floats, sin: Floats) -> Floats:

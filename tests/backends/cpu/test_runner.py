@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from bonsai_edge.backend import Batch
 from bonsai_edge.engine.engine import Engine
 from bonsai_edge.errors import UnsupportedModelError
 from bonsai_edge.formats.checkpoint import open_checkpoint
+from bonsai_edge.kv_cache import KVType
 from bonsai_edge.memory.plan import MemoryPlan
 from bonsai_edge.reference import ReferenceBackend
 from bonsai_edge_cpu.kernel_cache import CACHE_VARIABLE
@@ -18,11 +20,12 @@ from bonsai_edge_cpu.plugin import CpuBackend
 from gguf_files import write_random_model
 
 PLAN = MemoryPlan(context=256, weight_bytes=0, kv_cache_bytes=0, runtime_bytes=0)
+QUANTIZED = [replace(PLAN, kv_type=kv_type) for kv_type in (KVType.Q8, KVType.Q4)]
 TOKEN_IDS = np.random.default_rng(0).integers(0, 250, 150).tolist()
 
 
-def all_logits(path: Path, backend=None, threads: int = 1) -> np.ndarray:
-    runner = (backend or CpuBackend()).load(open_checkpoint(path), PLAN, threads)
+def all_logits(path: Path, backend=None, threads: int = 1, plan: MemoryPlan = PLAN) -> np.ndarray:
+    runner = (backend or CpuBackend()).load(open_checkpoint(path), plan, threads)
     try:
         with Engine(runner).sequence(len(TOKEN_IDS)) as sequence:
             return sequence.logits(TOKEN_IDS)
@@ -53,6 +56,66 @@ def test_weights_that_are_not_1_bit_agree_with_the_reference(tmp_path: Path, ggm
 def test_1_bit_weights_agree_with_the_reference(tmp_path: Path, shape) -> None:
     path = write_random_model(tmp_path / "model.gguf", **shape)
     assert cosine(all_logits(path), all_logits(path, ReferenceBackend())) > 0.999  # int8 activations
+
+
+@pytest.mark.parametrize("plan", QUANTIZED, ids=lambda plan: plan.kv_type.value)
+def test_a_quantized_cache_agrees_with_the_reference_that_rounds_alike(tmp_path: Path, plan) -> None:
+    path = write_random_model(tmp_path / "model.gguf", ggml_type="F32")  # whose activations are not rounded
+    exact, rounded = all_logits(path, ReferenceBackend()), all_logits(path, ReferenceBackend(), plan=plan)
+    found = all_logits(path, plan=plan)
+    assert 1 - cosine(found, rounded) < 0.1 * (1 - cosine(found, exact)) < 0.01
+
+
+@pytest.mark.parametrize("plan", QUANTIZED, ids=lambda plan: plan.kv_type.value)
+def test_the_logits_of_a_quantized_cache_do_not_depend_on_the_threads(model_path: Path, plan) -> None:
+    assert all_logits(model_path, plan=plan).tobytes() == all_logits(model_path, threads=3, plan=plan).tobytes()
+
+
+@pytest.mark.parametrize("plan", QUANTIZED, ids=lambda plan: plan.kv_type.value)
+def test_heads_that_do_not_divide_into_groups_are_refused_for_a_quantized_cache(tmp_path: Path, plan) -> None:
+    path = write_random_model(tmp_path / "model.gguf", hidden=384, heads=8, kv_heads=4, head_dim=16)
+    with pytest.raises(UnsupportedModelError, match="have 16 values, not a multiple of 32") as caught:
+        CpuBackend().load(open_checkpoint(path), plan)
+    assert caught.value.remedy == "Use the KV type f16."
+
+
+@pytest.mark.parametrize("plan", [PLAN, *QUANTIZED], ids=lambda plan: plan.kv_type.value)
+def test_a_page_that_is_copied_or_carried_to_another_runner_gives_the_same_logits(model_path: Path, plan) -> None:
+    checkpoint = open_checkpoint(model_path)
+    first, second = (CpuBackend().load(checkpoint, plan) for _ in range(2))
+
+    def step(runner, token_ids, start, pages):
+        positions = np.arange(start, start + len(token_ids), dtype=np.int32)
+        zeros, tables = np.zeros(len(token_ids), np.int32), np.array([pages], np.int32)
+        batch = Batch(np.array(token_ids, np.int32), positions, zeros, tables, positions[-1:] - start)
+        return runner.forward(batch).copy()
+
+    step(first, TOKEN_IDS[:40], 0, [0, 1])
+    for page in range(2):
+        first.copy_page(page, page + 2)
+        second.write_page(5 - page, first.read_page(page))
+    assert first.read_page(0).shape == (first.page_bytes,)
+    expected = step(first, TOKEN_IDS[40:45], 40, [0, 1])
+    assert step(first, TOKEN_IDS[40:45], 40, [2, 3]).tobytes() == expected.tobytes()
+    assert step(second, TOKEN_IDS[40:45], 40, [5, 4]).tobytes() == expected.tobytes()
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize(("plan", "tolerance"), [(PLAN, 2e-3), (QUANTIZED[0], 0.02), (QUANTIZED[1], 0.3)])
+def test_keys_that_are_moved_are_those_of_the_other_positions(model_path: Path, plan, tolerance) -> None:
+    """Of the first layer, whose keys depend on nothing but their token and its position."""
+    runner = CpuBackend().load(open_checkpoint(model_path), plan)
+    zeros, tables = np.zeros(32, np.int32), np.arange(8, dtype=np.int32)[None]
+    for start in (64, 160):
+        positions = np.arange(start, start + 32, dtype=np.int32)
+        runner.forward(Batch(np.array(TOKEN_IDS[:32], np.int32), positions, zeros, tables, zeros[:0]))
+    near, far = runner._kv_pages.load_keys(2)[0], runner._kv_pages.load_keys(5)[0]
+    assert np.abs(near - far).max() > 10 * tolerance
+    runner.rotate_keys(5, -96)
+    moved = runner._kv_pages.load_keys(5)[0]
+    assert np.abs(moved - near).max() <= tolerance * np.abs(near).max()
+    runner.close()
 
 
 @pytest.fixture(scope="module")
