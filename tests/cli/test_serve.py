@@ -141,6 +141,8 @@ def test_server_says_where_it_listens_and_stops_on_a_signal(
         "context": 64,
         "kv": None,
         "sessions": 1,
+        "load_mode": "auto",
+        "lock": False,
         "force": False,
     }
     assert served_model.is_closed

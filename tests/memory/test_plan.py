@@ -163,6 +163,8 @@ def test_limit_that_does_not_count_mapped_files_has_room_for_them_besides():
     limit = MemoryLimit("RLIMIT_DATA", GIB, GIB, counts_mapped=False)
     made = plan_memory(checkpoint(), device(8 * GIB, limit), FakeBackend())
     assert (made.limit_source, made.limit_bytes) == ("RLIMIT_DATA", GIB + WEIGHT_BYTES)
+    made = plan_memory(checkpoint(), device(8 * GIB, limit), FakeBackend(), weights_are_mapped=False)
+    assert (made.limit_source, made.limit_bytes) == ("RLIMIT_DATA", GIB)
 
 
 def test_one_byte_too_few_does_not_fit_and_exactly_enough_does():
