@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 from pathlib import Path
 
 import psutil
@@ -11,11 +10,14 @@ import psutil
 from bonsai_edge.device import DeviceProfile
 from bonsai_edge_devices.cgroup import available_memory_bytes
 from bonsai_edge_devices.cores import usable_cores
-from bonsai_edge_devices.pseudo_files import read_counters, read_text
+from bonsai_edge_devices.probes.board import cpuinfo_board, device_tree_board
+from bonsai_edge_devices.probes.cpuinfo import CpuInfo
+from bonsai_edge_devices.root import Root
 
 
-def read_profile(root: Path = Path("/")) -> DeviceProfile:
-    """Return the profile of the machine whose /proc and /sys lie under `root`."""
+def read_profile(path: Path = Path("/")) -> DeviceProfile:
+    """Return the profile of the machine whose /proc and /sys lie under `path`."""
+    root = Root(path)
     total_bytes, available_bytes, source = _memory(root)
     cgroup_bytes = available_memory_bytes(root)
     if cgroup_bytes is not None and cgroup_bytes < available_bytes:
@@ -32,17 +34,16 @@ def read_profile(root: Path = Path("/")) -> DeviceProfile:
     )
 
 
-def _memory(root: Path) -> tuple[int, int, str]:
+def _memory(root: Root) -> tuple[int, int, str]:
     """Return total and available bytes of the machine, and who says so."""
-    kib = read_counters(root / "proc/meminfo")
+    kib = root.counters("proc/meminfo")
     if "MemTotal" in kib and "MemAvailable" in kib:
         return kib["MemTotal"] * 1024, kib["MemAvailable"] * 1024, "MemAvailable"
     memory = psutil.virtual_memory()
     return memory.total, memory.available, "the operating system"
 
 
-def _name(root: Path) -> str:
+def _name(root: Root) -> str:
     """Return the board's name, the processor's, or the platform's, whichever is known first."""
-    board = read_text(root / "proc/device-tree/model")
-    cpu = re.search(r"^model name\s*:\s*(.+)", read_text(root / "proc/cpuinfo") or "", re.MULTILINE)
-    return board or (cpu[1].strip() if cpu else platform.platform())
+    board = device_tree_board(root) or cpuinfo_board(root)
+    return (board.name if board else None) or CpuInfo(root).model_name() or platform.platform()

@@ -1,0 +1,31 @@
+"""What may be a sensor: files by the value they should hold. Whether they do is found out by reading them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bonsai_edge.sensors import Quantity
+from bonsai_edge_devices.root import Root
+
+POWER_PERIOD_S = 0.1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A value in files: their product times `scale`, in the unit of the quantity."""
+
+    quantity: Quantity
+    name: str
+    scope: str
+    paths: tuple[str, ...]
+    scale: float
+    period_s: float = 1.0
+
+
+def hwmon_chips(root: Root) -> Iterator[tuple[str, str]]:
+    """Return the directories of monitoring chips with the name of each: the numbers change from boot to boot."""
+    for path in root.names("sys/class/hwmon", "hwmon*"):
+        name = root.line(f"{path}/name")
+        if name:
+            yield path, name
