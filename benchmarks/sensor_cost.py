@@ -1,9 +1,9 @@
 """Measures what sampling this machine's sensors costs: the sampling thread's own time on a core.
 
-    python benchmarks/sensor_cost.py [--seconds 10] [--period 0.1]
+    python benchmarks/sensor_cost.py [--seconds 10] [--period 0.1] [--root DIRECTORY]
 
 Prints the sensors, the readings of each, and the share of a core. Programs that are started to read a sensor, such as
-vcgencmd, are child processes: their time is printed apart.
+vcgencmd, are child processes: their time is printed apart. Another root holds a recorded machine instead of this one.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from pathlib import Path
 
-from bonsai_edge.plugin_manager import device_description, find_sensors
 from bonsai_edge.profiling.sampling import Sampler
 from bonsai_edge.sensors import Sensor
+from bonsai_edge_devices.describe import describe
+from bonsai_edge_devices.profiles import builtin_profiles
+from bonsai_edge_devices.root import Root
+from bonsai_edge_devices.sensors.finding import find_sensors
 
 
 def main() -> None:
@@ -22,8 +26,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--period", type=float, default=0.1)
+    parser.add_argument("--root", type=Path, default=Path("/"))
     options = parser.parse_args()
-    found = find_sensors(device_description())
+    root = Root(options.root)
+    found = find_sensors(root, describe(root, builtin_profiles()))
     sensors = [entry for entry in found if isinstance(entry, Sensor)]
     for entry in found:
         if not isinstance(entry, Sensor):

@@ -12,7 +12,7 @@ _PART = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 def parse_cpu_list(text: str) -> tuple[int, ...] | None:
     """Return the numbers in order; None if the text is no such list or names more processors than can be."""
     cpus: set[int] = set()
-    for part in re.split(r"[,\s]+", text.strip()):
+    for part in re.split(r",|\s+", text.strip()):
         match = _PART.fullmatch(part)
         if match is None:
             return None

@@ -61,11 +61,15 @@ class Root:
         return self._reasons.get(where)
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is such a file or directory, as far as that may be known."""
+        """Tell whether there is such a file or directory; False and reported where that may not be known."""
         try:
-            return (self.path / path).exists()
-        except OSError:
+            os.stat(self.path / path)
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError as exc:
+            self.report(path, _reason(exc))
+            return False
+        return True
 
     def text(self, path: str, expected: bool = False) -> str | None:
         """Return the text of a file, without blanks around it and without the NUL that ends a device tree's strings."""

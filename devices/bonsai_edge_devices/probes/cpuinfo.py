@@ -90,6 +90,8 @@ class CpuInfo:
         self.by_cpu = {
             int(block["processor"]): block for block in fields if re.fullmatch(r"\d{1,4}", block.get("processor", ""))
         }
+        if not self.by_cpu:
+            root.report("proc/cpuinfo", "lists no processor")
 
     def model_name(self) -> str | None:
         """Return the name of an x86 processor; only a few Arm kernels give one."""

@@ -12,6 +12,8 @@ from bonsai_edge_devices.root import Root
 def probe_memory(root: Root, unified: bool | None) -> Memory:
     """Return the sizes; whether CPU and GPU share it is known from elsewhere."""
     kib = root.counters("proc/meminfo", expected=True)
+    if "MemTotal" not in kib:
+        root.report("proc/meminfo", "tells no MemTotal")
     bytes_by_name = {name: 1024 * number for name, number in kib.items()}
     huge_pages = re.search(r"\[(\w{1,20})\]", root.line("sys/kernel/mm/transparent_hugepage/enabled") or "")
     return Memory(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bonsai_edge.device_description import ThermalZone
 from bonsai_edge_devices.root import Root
 
-_COLDEST_MILLI_C, _HOTTEST_MILLI_C = -60_000, 200_000
+_UNSET_MILLI_C, _HOTTEST_MILLI_C = -274_000, 200_000
 
 
 def probe_thermal_zones(root: Root) -> tuple[ThermalZone, ...]:
@@ -17,7 +17,7 @@ def _zone(root: Root, path: str) -> ThermalZone:
     trips: dict[str, float] = {}
     for kind_path in root.names(path, "trip_point_*_type"):
         kind = root.line(kind_path)
-        milli_c = root.integer(kind_path[: -len("type")] + "temp", _COLDEST_MILLI_C, _HOTTEST_MILLI_C)
+        milli_c = root.integer(kind_path[: -len("type")] + "temp", _UNSET_MILLI_C, _HOTTEST_MILLI_C)
         if kind and milli_c is not None and milli_c > 0:  # a trip point that is switched off is zero or below
             trips[kind] = min(milli_c / 1000, trips.get(kind, _HOTTEST_MILLI_C))
     name = root.line(f"{path}/type") or path.rpartition("/")[2]

@@ -75,7 +75,7 @@ class FileSensor(Sensor):
 
     def read(self) -> list[Reading]:
         """Read all files."""
-        value = self._scale * math.prod(file.read() for file in self._files)
+        value = self._scale * float(math.prod(file.read() for file in self._files))
         return [reading(self._quantity, self._name, self._scope, value)]
 
     def close(self) -> None:

@@ -132,11 +132,17 @@ def _missing(found: list[_Found], description: DeviceDescription, power: Power) 
             told |= sensor.quantities
     for quantities, reason in _MISSING:
         if told.isdisjoint(quantities):
-            if Quantity.POWER in quantities and power.note:
-                reason = power.note
-            elif description.isolation.hypervisor:
-                reason = "a virtual machine does not see the sensors of its host"
-            yield Unavailable(quantities[0], "", reason)
+            note = power.note if Quantity.POWER in quantities else None
+            yield Unavailable(quantities[0], "", note or _hidden(description) or reason)
+
+
+def _hidden(description: DeviceDescription) -> str | None:
+    """Return why a system shows nothing at all, if it is one that does not."""
+    if description.isolation.hypervisor:
+        return "a virtual machine does not see the sensors of its host"
+    if (description.system.os or "").startswith("macOS"):
+        return "macOS shows it to root only, through powermetrics"
+    return None
 
 
 def _reason(exc: OSError) -> str:

@@ -14,10 +14,6 @@ from bonsai_edge_devices.sensors.programs import PROGRAM_PERIOD_S, ask
 # https://github.com/raspberrypi/documentation/blob/0cc21c8/documentation/asciidoc/computers/os/graphics-utilities.adoc
 _PI_BITS = {0: "under-voltage", 1: "ARM frequency capped", 2: "throttled", 3: "soft temperature limit"}
 _PI_SINCE = 16
-_PI_FILES = (
-    "sys/devices/platform/soc/soc:firmware/get_throttled",
-    "sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled",
-)
 
 # https://docs.nvidia.com/jetson/archives/r36.5.2/DeveloperGuide/SD/PlatformPowerAndPerformance.html
 _TEGRA_EVENTS = {1: "under-voltage", 2: "average over-current", 3: "instantaneous over-current"}
@@ -71,7 +67,9 @@ class PiThrottling(Sensor):
 
     def __init__(self, root: Root) -> None:
         self._root = root
-        self._file = next((path for path in _PI_FILES if root.exists(path)), None)
+        buses = root.names("sys/devices/platform", "soc*")
+        files = [f"{node}/get_throttled" for bus in buses for node in root.names(bus, "*firmware*")]
+        self._file = next((file for file in files if root.exists(file)), None)
         self.source = self._file or "vcgencmd get_throttled"
         self.period_s = 1.0 if self._file else PROGRAM_PERIOD_S
 
