@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from bonsai_edge.kv_cache import PAGE_TOKENS, KVType
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bonsai_edge.formats.checkpoint import Checkpoint
-    from bonsai_edge.kv_cache import KVType
     from bonsai_edge.memory.plan import MemoryPlan
     from bonsai_edge.model_spec import ModelSpec
 
@@ -116,6 +117,8 @@ class Backend(ABC):
 
     name: str
     summary: str
+    kv_types: tuple[KVType, ...] = (KVType.F16,)
+    """What `load` can keep keys and values as, the most exact first."""
 
     @abstractmethod
     def probe(self) -> Availability:
@@ -136,3 +139,18 @@ class Backend(ABC):
         Raises BackendUnavailableError, and OSError if it cannot be written.
         """
         return None
+
+    def page_bytes(self, spec: ModelSpec, kv_type: KVType) -> int:
+        """Return the bytes of one KV page of a model, all layers together; `ModelRunner.page_bytes` before loading."""
+        return PAGE_TOKENS * spec.kv_bytes_per_token(kv_type)
+
+    def scratch_bytes(self, spec: ModelSpec, threads: int, sequences: int) -> int:
+        """Return how much of a runner's work arrays is touched while that many sequences generate side by side."""
+        return 0
+
+    def compiler_bytes(self, kv_type: KVType) -> int:
+        """Return what `load` adds to a process that has probed: machine code, and the compiler's work if it must run.
+
+        Asked after `probe`, which has loaded the libraries.
+        """
+        return 0

@@ -27,6 +27,7 @@ from bonsai_edge.generation import (
     Timings,
     Usage,
 )
+from bonsai_edge.kv_cache import KVType
 from bonsai_edge.memory.plan import MemoryPlan
 from bonsai_edge.text.chat import encode_chat
 from bonsai_edge.text.chat_template import ChatTemplate
@@ -80,6 +81,11 @@ class Model:
     def context(self) -> int:
         """Tokens that prompt and answer may have together."""
         return self.plan.context
+
+    @property
+    def kv_type(self) -> KVType:
+        """What keys and values are kept as."""
+        return self.plan.kv_type
 
     @property
     def threads(self) -> int:

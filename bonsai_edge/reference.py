@@ -13,9 +13,11 @@ from bonsai_edge.backend import Availability, Backend, Batch, ModelRunner
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.kv_cache import PAGE_TOKENS, KVType, round_to
 from bonsai_edge.memory.plan import MemoryPlan
+from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge.rope import Rope
 
 _MAX_BATCH_ROWS = 512
+_BYTES_PER_DEQUANTIZED = 9  # a bit as a byte, its sign and the weight in float32: `ggml_types.dequantize`
 
 Array = npt.NDArray[np.float32]
 
@@ -25,6 +27,7 @@ class ReferenceBackend(Backend):
 
     name = "reference"
     summary = "plain NumPy float32: the oracle, slow"
+    kv_types = tuple(KVType)
 
     def probe(self) -> Availability:
         """Report that it always runs, and that `auto` leaves it alone."""
@@ -33,6 +36,14 @@ class ReferenceBackend(Backend):
     def load(self, checkpoint: Checkpoint, plan: MemoryPlan, threads: int = 1) -> ModelRunner:
         """Make a runner; `threads` is left to NumPy's BLAS."""
         return ReferenceRunner(checkpoint, plan.num_pages, plan.kv_type)
+
+    def page_bytes(self, spec: ModelSpec, kv_type: KVType) -> int:
+        """Return what float32 needs, whatever it is rounded to."""
+        return 2 * PAGE_TOKENS * spec.kv_bytes_per_token(KVType.F16)
+
+    def scratch_bytes(self, spec: ModelSpec, threads: int, sequences: int) -> int:
+        """Return what the largest matrix needs while it is dequantized; attending from long prompts may need more."""
+        return _BYTES_PER_DEQUANTIZED * max(spec.vocab_size, spec.intermediate_size) * spec.hidden_size
 
 
 class ReferenceRunner(ModelRunner):

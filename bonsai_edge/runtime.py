@@ -5,19 +5,82 @@ from __future__ import annotations
 import logging
 import os
 import time
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TypeVar
 
+from bonsai_edge.backend import Backend, ModelRunner
 from bonsai_edge.device import DeviceProfile
-from bonsai_edge.errors import InvalidRequestError
+from bonsai_edge.errors import InsufficientMemoryError, InvalidRequestError
 from bonsai_edge.formats.checkpoint import Checkpoint, open_checkpoint
-from bonsai_edge.memory.plan import plan_memory
+from bonsai_edge.kv_cache import KVType
+from bonsai_edge.memory.plan import DEFAULT_CONTEXT, MemoryPlan, plan_memory
+from bonsai_edge.memory.size import MIB, parse_size
+from bonsai_edge.memory.weights import LoadMode, bring_weights_in, require_lockable, resolve_load_mode
 from bonsai_edge.model import Model
 from bonsai_edge.model_store import resolve_model_path
 from bonsai_edge.plugin_manager import device_profile, select_backend
+from bonsai_edge.progress import progress
 
 logger = logging.getLogger(__name__)
 
+_Choice = TypeVar("_Choice", bound=Enum)
+
 _MOST_THREADS_A_CORE = 4  # waiting threads spin: more would only take the cores from one another
 _LEAST_BYTES_A_THREAD = 1 << 20  # read in about 0.1 ms, some ten times as long as the threads of a step meet
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Everything that is decided before a model is loaded; nothing large is allocated yet."""
+
+    checkpoint: Checkpoint
+    backend: Backend
+    device: DeviceProfile
+    threads: int
+    load_mode: LoadMode
+    plan: MemoryPlan
+
+
+def prepare(
+    path_or_name: str | os.PathLike[str],
+    *,
+    backend: str = "auto",
+    context: int | None = None,
+    kv: KVType | str | None = None,
+    sessions: int = 1,
+    memory: int | str | None = None,
+    load_mode: LoadMode | str = LoadMode.AUTO,
+    threads: int | None = None,
+) -> Preparation:
+    """Open the file, choose backend and threads, and plan the memory, which may turn out not to fit.
+
+    The parameters are those of `load`, and so are the errors but InsufficientMemoryError.
+    """
+    most_threads = _MOST_THREADS_A_CORE * (os.cpu_count() or 1)
+    if threads is not None and not 1 <= threads <= most_threads:
+        raise InvalidRequestError(
+            f"threads is {threads}; 1 to {most_threads} make sense here.", "Leave it out to have it chosen."
+        )
+    kv_type = None if kv is None else _choice(KVType, kv, "KV type")
+    memory_bytes = None if memory is None else parse_size(memory)
+    checkpoint = open_checkpoint(resolve_model_path(path_or_name))
+    chosen = select_backend(backend)
+    device = device_profile()  # now, when the file is mapped and the backend's libraries are loaded
+    mode = resolve_load_mode(_choice(LoadMode, load_mode, "load mode"), checkpoint.path)
+    num_threads = threads or _choose_threads(checkpoint, device)
+    plan = plan_memory(
+        checkpoint,
+        device,
+        chosen,
+        num_threads,
+        memory_bytes=memory_bytes,
+        context=context,
+        kv_type=kv_type,
+        sessions=sessions,
+        weights_are_mapped=mode is LoadMode.MMAP,
+    )
+    return Preparation(checkpoint, chosen, device, num_threads, mode, plan)
 
 
 def load(
@@ -25,33 +88,62 @@ def load(
     *,
     backend: str = "auto",
     context: int | None = None,
+    kv: KVType | str | None = None,
+    sessions: int = 1,
+    memory: int | str | None = None,
+    load_mode: LoadMode | str = LoadMode.AUTO,
+    lock: bool = False,
+    force: bool = False,
     threads: int | None = None,
 ) -> Model:
     """Plan the memory of a model, load it and return it ready to generate.
 
     `path_or_name` is a GGUF file, a name from `bonsai-edge models`, or "seedling", the model inside this package.
-    `backend` is a name from `bonsai-edge backends` or "auto"; `context` in tokens and `threads` are chosen when None.
+    `backend` is a name from `bonsai-edge backends` or "auto". `context` in tokens, the KV type (`kv`: "f16", "q8" or
+    "q4") and `threads` are chosen when None; the KV cache has room for `sessions` contexts. `memory`, in bytes or as
+    "1.5GiB", bounds the process as a whole, beside what the system does; `force` loads what does not fit. The weights
+    are used where the file is mapped ("mmap") or copied ("read"), as `load_mode` says, and kept there by `lock`.
     Raises a BonsaiError that says what is wrong with the file, the backend or the memory, before anything large is
     allocated.
     """
     started = time.perf_counter()
-    most_threads = _MOST_THREADS_A_CORE * (os.cpu_count() or 1)
-    if threads is not None and not 1 <= threads <= most_threads:
-        raise InvalidRequestError(
-            f"threads is {threads}; 1 to {most_threads} make sense here.", "Leave it out to have it chosen."
-        )
-    checkpoint = open_checkpoint(resolve_model_path(path_or_name))
-    device = device_profile()
-    plan = plan_memory(checkpoint, device, context)
-    chosen = select_backend(backend)
-    num_threads = threads or _choose_threads(checkpoint, device)
-    model = Model(
-        checkpoint,
-        plan,
-        lambda: chosen.load(checkpoint, plan, num_threads),
-        name=checkpoint.path.stem,
-        backend_name=chosen.name,
+    prepared = prepare(
+        path_or_name,
+        backend=backend,
+        context=context,
+        kv=kv,
+        sessions=sessions,
+        memory=memory,
+        load_mode=load_mode,
+        threads=threads,
     )
+    checkpoint, plan, device = prepared.checkpoint, prepared.plan, prepared.device
+    if force and not plan.fits:
+        progress.warning("Loading against the plan: %s MiB are missing.", f"{-(-plan.shortfall_bytes // MIB):,}")
+    else:
+        plan.require_fit(checkpoint.spec.name)
+        _tell_choice(plan, checkpoint, context, kv)
+    if lock:
+        require_lockable(plan.weight_bytes)
+
+    def load_runner() -> ModelRunner:
+        weights = bring_weights_in(checkpoint, prepared.load_mode, lock=lock)
+        # The vocabulary in the metadata takes tens of megabytes, and a runner keeps what it is given.
+        return prepared.backend.load(replace(weights, metadata={}), plan, prepared.threads)
+
+    try:
+        model = Model(
+            checkpoint,
+            plan,
+            load_runner,
+            name=checkpoint.path.stem,
+            backend_name=prepared.backend.name,
+        )
+    except MemoryError as exc:
+        raise InsufficientMemoryError(
+            f"The system refused memory while {checkpoint.path.stem} was being loaded: {exc}.",
+            "Raise its limits (`ulimit -v`, `ulimit -d`), or choose a smaller context (--context).",
+        ) from exc
     model.load_s = time.perf_counter() - started
     logger.info(
         "%s computes with %d threads; %d cores are usable (%s).",
@@ -66,3 +158,25 @@ def load(
 def _choose_threads(checkpoint: Checkpoint, device: DeviceProfile) -> int:
     """Return a thread for each usable core, fewer for a model so small that meeting costs more than sharing saves."""
     return max(1, min(device.usable_cores, checkpoint.num_bytes // _LEAST_BYTES_A_THREAD))
+
+
+def _choice(kind: type[_Choice], value: _Choice | str, what: str) -> _Choice:
+    try:
+        return kind(value)
+    except ValueError:
+        raise InvalidRequestError(
+            f"There is no {what} {value!r}; there are {', '.join(each.value for each in kind)}.",
+            "Choose one of them, or leave it out.",
+        ) from None
+
+
+def _tell_choice(plan: MemoryPlan, checkpoint: Checkpoint, context: int | None, kv: KVType | str | None) -> None:
+    """Say what was chosen if it is less than what is taken where memory is plentiful."""
+    usual = min(DEFAULT_CONTEXT, checkpoint.spec.context_length)
+    if (context is None and plan.context < usual) or (kv is None and plan.kv_type is not KVType.F16):
+        progress.info(
+            "%s leaves room for a context of %d tokens with a KV cache of type %s.",
+            plan.limit_source,
+            plan.context,
+            plan.kv_type.value,
+        )

@@ -8,8 +8,8 @@ import pytest
 from bonsai_edge.backend import Batch
 from bonsai_edge.engine.engine import Engine
 from bonsai_edge.formats.checkpoint import open_checkpoint
-from bonsai_edge.kv_cache import PAGE_TOKENS
-from bonsai_edge.reference import ReferenceRunner, apply_rope, rms_norm, silu, softmax
+from bonsai_edge.kv_cache import PAGE_TOKENS, KVType
+from bonsai_edge.reference import ReferenceBackend, ReferenceRunner, apply_rope, rms_norm, silu, softmax
 from gguf_files import write_random_model
 
 NUM_PAGES = 16
@@ -157,3 +157,9 @@ def test_the_attention_may_be_wider_than_the_hidden_size(tmp_path, token_ids):
     logits = logits_of(path, token_ids)
     assert logits.shape == (70, open_checkpoint(path).spec.vocab_size)
     assert np.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("kv_type", KVType)
+def test_the_backend_announces_the_size_of_a_page_before_loading(model_path, kv_type):
+    runner = ReferenceRunner(open_checkpoint(model_path), NUM_PAGES, kv_type)
+    assert ReferenceBackend().page_bytes(runner.spec, kv_type) == runner.page_bytes

@@ -1,7 +1,9 @@
 """`load` and what it says when it cannot."""
 
 import json
+import os
 import re
+import resource
 from pathlib import Path
 
 import pytest
@@ -18,11 +20,12 @@ from bonsai_edge.errors import (
     UnsupportedModelError,
 )
 from bonsai_edge.hookspecs import hookimpl
+from bonsai_edge.kv_cache import KVType
 from bonsai_edge.memory import plan
 from bonsai_edge.model_store import resolve_model_path
 from bonsai_edge.plugin_manager import plugin_manager
 from bonsai_edge.reference import ReferenceBackend
-from bonsai_edge.runtime import load
+from bonsai_edge.runtime import load, prepare
 from gguf_files import write_random_model
 
 
@@ -174,12 +177,99 @@ def test_a_context_beyond_the_models_is_refused(model_path):
     assert caught.value.cause == "A context of 5000 tokens was asked for; random-0 has 1 to 4096."
 
 
-def test_what_does_not_fit_is_refused_before_the_backend_is_asked(model_path, offer, monkeypatch):
+def test_what_does_not_fit_is_refused_before_the_backend_is_asked(model_path, offer):
     backend = offer(FakeBackend(Availability(True, "There.")))
-    monkeypatch.setattr(plan, "_RUNTIME_BYTES", 1 << 60)
-    with pytest.raises(InsufficientMemoryError, match="MiB too few"):
-        load(model_path, backend="fake")
+    with pytest.raises(InsufficientMemoryError, match=r"; --memory allows 1 MiB, \d+ MiB \([0-9,]+ bytes\) too few\."):
+        load(model_path, backend="fake", memory="1MiB")
     assert backend.threads is None
+
+
+def test_what_does_not_fit_is_loaded_by_force_and_that_is_said(model_path, caplog):
+    caplog.set_level("INFO", logger="bonsai_edge.progress")
+    with load(model_path, backend="reference", memory=1 << 20, force=True) as model:
+        assert not model.plan.fits
+        assert model.context == plan.LEAST_CONTEXT
+    assert re.fullmatch(r"Loading against the plan: \d+ MiB are missing\.", caplog.messages[0])
+
+
+def test_memory_that_the_system_refuses_is_one_error(model_path, monkeypatch):
+    def refuse(*arguments):
+        raise MemoryError("Unable to allocate 5 GiB")
+
+    monkeypatch.setattr(ReferenceBackend, "load", refuse)
+    with pytest.raises(InsufficientMemoryError) as caught:
+        load(model_path, backend="reference", context=32)
+    assert caught.value.cause == "The system refused memory while random was being loaded: Unable to allocate 5 GiB."
+
+
+def test_context_kv_type_and_sessions_are_those_asked_for(model_path):
+    with load(model_path, backend="reference", context=100, kv="q8", sessions=3) as model:
+        assert (model.plan.context, model.plan.kv_type, model.plan.sessions) == (100, KVType.Q8, 3)
+        assert model.engine.runner.kv_type is KVType.Q8
+        assert model.engine.runner.num_pages == model.plan.num_pages == 12
+        assert model.engine.runner.num_pages * model.engine.runner.page_bytes == model.plan.kv_cache_bytes
+
+
+def test_a_choice_that_is_less_than_usual_is_told(model_path, caplog):
+    caplog.set_level("INFO", logger="bonsai_edge.progress")
+    usual = prepare(model_path, backend="reference").plan
+    caplog.clear()
+    with load(model_path, backend="reference", memory=usual.total_bytes - usual.kv_cache_bytes // 8) as model:
+        assert model.context < plan.DEFAULT_CONTEXT
+        assert model.plan.kv_type is KVType.F16  # the reference keeps every type in float32, so that none saves any
+    assert caplog.messages == [
+        f"--memory leaves room for a context of {model.context} tokens with a KV cache of type f16."
+    ]
+
+
+def test_a_plan_is_made_without_loading(model_path, monkeypatch):
+    monkeypatch.setattr(ReferenceBackend, "load", lambda *arguments: pytest.fail("the backend was asked to load"))
+    prepared = prepare(model_path, backend="reference", context=100)
+    assert prepared.plan.context == 100
+    assert prepared.plan.weight_bytes == model_path.stat().st_size
+    assert prepared.plan.runtime_bytes == prepared.device.resident_bytes > 10_000_000
+
+
+def test_weights_are_mapped_or_copied_as_asked_and_the_answer_is_the_same(model_path):
+    answers = []
+    for mode in ("mmap", "read"):
+        assert prepare(model_path, backend="reference", load_mode=mode).load_mode.value == mode
+        with load(model_path, backend="reference", context=64, load_mode=mode) as model:
+            answers.append(model.generate_text("hello", max_tokens=8, temperature=0).token_ids)
+    assert answers[0] == answers[1]
+
+
+def test_locking_that_cannot_work_is_refused_before_the_backend_is_asked(model_path, offer, monkeypatch):
+    backend = offer(FakeBackend(Availability(True, "There.")))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1, 1) if which == resource.RLIMIT_MEMLOCK else (-1, -1))
+    with pytest.raises(InsufficientMemoryError, match="RLIMIT_MEMLOCK is 0 MiB"):
+        load(model_path, backend="fake", lock=True)
+    assert backend.threads is None
+
+
+def test_an_unknown_load_mode_is_refused_with_the_known_ones(model_path):
+    with pytest.raises(InvalidRequestError, match=r"^There is no load mode 'fast'; there are auto, mmap, read\."):
+        load(model_path, load_mode="fast")
+
+
+def test_an_unknown_kv_type_is_refused_with_the_known_ones(model_path):
+    with pytest.raises(InvalidRequestError) as caught:
+        load(model_path, kv="f32")
+    assert str(caught.value) == (
+        "There is no KV type 'f32'; there are f16, q8, q4. Choose one of them, or leave it out."
+    )
+
+
+def test_a_runner_gets_no_vocabulary_that_it_would_keep(model_path, offer):
+    class KeepingBackend(FakeBackend):
+        def load(self, checkpoint, plan, threads=None):
+            self.metadata = checkpoint.metadata
+            return super().load(checkpoint, plan, threads)
+
+    backend = offer(KeepingBackend(Availability(True, "There.")))
+    load(model_path, backend="fake", context=32).close()
+    assert backend.metadata == {}
 
 
 def test_a_tokenizer_that_cannot_be_used_is_refused_before_the_backend_allocates(tmp_path, monkeypatch):

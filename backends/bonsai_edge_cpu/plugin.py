@@ -10,9 +10,15 @@ from bonsai_edge.backend import Availability, Backend, ModelRunner, WarmReport
 from bonsai_edge.errors import BackendUnavailableError
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.hookspecs import hookimpl
+from bonsai_edge.kv_cache import KVType
 from bonsai_edge.memory.plan import MemoryPlan
+from bonsai_edge.model_spec import ModelSpec
 
 _SCORE = 100
+# What `load` adds to the resident memory of a process, less what it allocates for the model: measured with the embedded
+# model on x86-64 Linux (Python 3.11, Numba 0.68), see docs/memory.md. LLVM does not give back what it compiled with.
+_KERNEL_BYTES = 12_000_000
+_COMPILER_BYTES = 140_000_000
 
 
 class CpuBackend(Backend):
@@ -20,6 +26,7 @@ class CpuBackend(Backend):
 
     name = "cpu"
     summary = "Numba kernels on the CPU"
+    kv_types = tuple(KVType)
 
     def probe(self) -> Availability:
         """Check for a 64-bit processor and Numba, then compile and run the smallest kernel and compare its result."""
@@ -50,6 +57,19 @@ class CpuBackend(Backend):
         from bonsai_edge_cpu.warming import warm_kernels
 
         return warm_kernels(self)
+
+    def scratch_bytes(self, spec: ModelSpec, threads: int, sequences: int) -> int:
+        """Return the bytes of the work arrays, of their logits one row a sequence."""
+        from bonsai_edge_cpu.runner import CpuRunner
+        from bonsai_edge_cpu.tables import workspace_bytes
+
+        return workspace_bytes(spec, CpuRunner.max_batch_rows, threads, sequences)
+
+    def compiler_bytes(self, kv_type: KVType) -> int:
+        """Return what the kernels take once they are read from disk, or LLVM if it has to make them first."""
+        from bonsai_edge_cpu.runner import is_compiled
+
+        return _KERNEL_BYTES if is_compiled(kv_type) else _COMPILER_BYTES
 
 
 def _missing_foundation() -> str | None:

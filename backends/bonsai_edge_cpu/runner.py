@@ -10,10 +10,19 @@ from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.kv_cache import KVType
 from bonsai_edge.rope import Rope
 from bonsai_edge_cpu.barrier import new_barrier
+from bonsai_edge_cpu.kernel_cache import KernelCache
 from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS
-from bonsai_edge_cpu.kv_pages import KVPages
+from bonsai_edge_cpu.kv_pages import KVPages, KVPlanes, planes_class
 from bonsai_edge_cpu.step import run_step
-from bonsai_edge_cpu.tables import StepInput, make_dimensions, make_weights, make_workspace
+from bonsai_edge_cpu.tables import (
+    Dimensions,
+    StepInput,
+    Weights,
+    Workspace,
+    make_dimensions,
+    make_weights,
+    make_workspace,
+)
 from bonsai_edge_cpu.threads import ThreadTeam
 
 _MAX_BATCH_ROWS = 64
@@ -40,17 +49,13 @@ class CpuRunner(ModelRunner):
         self._kv_pages = KVPages(self.spec, num_pages, kv_type)
         self.page_bytes = self._kv_pages.page_bytes
         self._work = make_workspace(self.spec, _MAX_BATCH_ROWS, num_threads, new_barrier())
-        self._team = ThreadTeam(num_threads)
         self._compile()
+        self._team = ThreadTeam(num_threads)
 
     def forward(self, batch: Batch) -> npt.NDArray[np.float32]:
         """Run the batch; see `ModelRunner.forward`."""
-        cos, sin = self._rope.cos_sin(batch.positions)
-        inputs = StepInput(
-            batch.token_ids, batch.positions, batch.sequence_ids, batch.page_tables, batch.logit_rows, cos, sin
-        )
-        arguments = (self._dimensions, self._weights, self._kv_pages.planes, inputs, self._work, self.num_threads)
-        self._team.run(lambda thread: run_step(*arguments, thread))
+        arguments = self._arguments(batch)
+        self._team.run(lambda thread: run_step(*arguments, self.num_threads, thread))
         return self._work.logits[: len(batch.logit_rows)]
 
     def read_page(self, page: int) -> npt.NDArray[np.uint8]:
@@ -77,7 +82,23 @@ class CpuRunner(ModelRunner):
         self._team.close()
         del self._kv_pages, self._work, self._weights, self._checkpoint
 
+    def _arguments(self, batch: Batch) -> tuple[Dimensions, Weights, KVPlanes, StepInput, Workspace]:
+        cos, sin = self._rope.cos_sin(batch.positions)
+        inputs = StepInput(
+            batch.token_ids, batch.positions, batch.sequence_ids, batch.page_tables, batch.logit_rows, cos, sin
+        )
+        return self._dimensions, self._weights, self._kv_pages.planes, inputs, self._work
+
     def _compile(self) -> None:
-        """Compile, or load from the cache, while loading, so that the first request does not wait."""
+        """Compile, or load from the cache, while loading, so that the first request does not wait.
+
+        Without the team: a compiler that fails in one thread would leave the others waiting at a barrier.
+        """
         empty = np.zeros(0, np.int32)
-        self.forward(Batch(empty, empty, empty, np.zeros((1, 1), np.int32), empty))
+        run_step(*self._arguments(Batch(empty, empty, empty, np.zeros((1, 1), np.int32), empty)), 1, 0)
+
+
+def is_compiled(kv_type: KVType) -> bool:
+    """Return whether the kernels of a KV type are on disk."""
+    cache = getattr(run_step, "_cache", None)
+    return isinstance(cache, KernelCache) and cache.holds(planes_class(kv_type))

@@ -12,6 +12,7 @@ from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.formats.tensor import QuantizedTensor
 from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge_cpu.aligned import aligned_empty, spaced_rows
+from bonsai_edge_cpu.barrier import new_barrier
 from bonsai_edge_cpu.kernels.attention import attention_scratch_floats
 from bonsai_edge_cpu.kernels.dense import WIDTH
 from bonsai_edge_cpu.kernels.q1_0_tables import make_sums, make_tables
@@ -142,6 +143,14 @@ def make_workspace(spec: ModelSpec, max_rows: int, num_threads: int, barrier: np
         all_rows=np.arange(max_rows, dtype=np.int32),
         barrier=barrier,
     )
+
+
+def workspace_bytes(spec: ModelSpec, max_rows: int, num_threads: int, num_logit_rows: int) -> int:
+    """Return the bytes of what `make_workspace` reserves as far as steps with that many logits touch it."""
+    work = make_workspace(spec, max_rows, num_threads, new_barrier())  # costs address space, and memory for a moment
+    arrays = [array for part in work for array in (part if isinstance(part, tuple) else (part,))]
+    untouched_rows = max(0, max_rows - num_logit_rows)
+    return sum(array.nbytes for array in arrays) - untouched_rows * work.logits[0].nbytes
 
 
 def _record(tensor: QuantizedTensor) -> Ints:

@@ -23,6 +23,7 @@ COMMANDS = {
     "chat": "Talk with a model in the terminal.",
     "serve": "Answer requests over ZeroMQ until stopped.",
     "ask": "Send one prompt to a running server.",
+    "plan": "Say whether a model fits into memory, and how.",
     "inspect": "Describe a model file without loading its weights.",
     "backends": "List the compute backends, usable or not and why.",
     "warm": "Compile now what the first start would have to.",

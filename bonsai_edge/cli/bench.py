@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bonsai_edge.cli.options import backend_option, json_option, model_option, threads_option
+from bonsai_edge.cli.options import LoadingOptions, json_option, loading_options, model_option
 from bonsai_edge.cli.terminal import echo_json, one_line
 from bonsai_edge.version import __version__
 
@@ -55,12 +55,9 @@ class BenchReport:
 @click.option(
     "-r", "--repetitions", type=click.IntRange(1), metavar="R", default=5, show_default=True, help="Runs of each test."
 )
-@threads_option
-@backend_option
+@loading_options
 @json_option
-def bench(
-    model: str, n_prompt: int, n_gen: int, repetitions: int, threads: int | None, backend: str, as_json: bool
-) -> None:
+def bench(model: str, n_prompt: int, n_gen: int, repetitions: int, loading: LoadingOptions, as_json: bool) -> None:
     """Measure prefill and decode in the manner of llama-bench, and the memory bandwidth that decode reaches.
 
     Test ppN is one prompt of N random tokens; tgN are N tokens decoded one by one from an empty context. Each runs
@@ -74,14 +71,19 @@ def bench(
     """
     if n_prompt == n_gen == 0:
         raise click.UsageError("There is nothing to measure: both -p and -n are 0.")
-    report = _run(model, n_prompt, n_gen, repetitions, threads, backend)
+    needed = max(n_prompt, n_gen)
+    if loading["context"] is None:
+        loading["context"] = needed
+    elif loading["context"] < needed:
+        raise click.UsageError(f"--context {loading['context']} has no room for {needed} tokens.")
+    report = _run(model, n_prompt, n_gen, repetitions, loading)
     if as_json:
         echo_json(report)
     else:
         _print_report(report)
 
 
-def _run(model: str, n_prompt: int, n_gen: int, repetitions: int, threads: int | None, backend: str) -> BenchReport:
+def _run(model: str, n_prompt: int, n_gen: int, repetitions: int, loading: LoadingOptions) -> BenchReport:
     from bonsai_edge.formats.checkpoint import open_checkpoint
     from bonsai_edge.model_store import resolve_model_path
     from bonsai_edge.plugin_manager import device_profile
@@ -89,7 +91,7 @@ def _run(model: str, n_prompt: int, n_gen: int, repetitions: int, threads: int |
     from bonsai_edge.profiling.roofline import bandwidth_share, weight_bytes_per_token
     from bonsai_edge.runtime import load
 
-    with load(model, backend=backend, context=max(n_prompt, n_gen), threads=threads) as loaded:
+    with load(model, **loading) as loaded:
         rows = _measure_rows(loaded, n_prompt, n_gen, repetitions)
         name, backend_name, num_threads, load_s = loaded.name, loaded.backend_name, loaded.threads, loaded.load_s
     device = device_profile()

@@ -14,12 +14,11 @@ import click
 
 from bonsai_edge.cli.answer import describe_model, show_answer
 from bonsai_edge.cli.options import (
-    backend_option,
-    context_option,
+    LoadingOptions,
     generation_options,
     json_option,
+    loading_options,
     model_option,
-    threads_option,
     to_generation_options,
 )
 from bonsai_edge.cli.terminal import echo_error
@@ -36,19 +35,9 @@ _HELP = "Ctrl-C stops an answer. /reset forgets the conversation. /exit or Ctrl-
 @model_option
 @click.option("--system", metavar="TEXT", help="What the model is told before the conversation.")
 @generation_options
-@backend_option
-@threads_option
-@context_option
+@loading_options
 @json_option
-def chat(
-    model: str,
-    system: str | None,
-    backend: str,
-    threads: int | None,
-    context: int | None,
-    as_json: bool,
-    **sampling: Any,
-) -> None:
+def chat(model: str, system: str | None, loading: LoadingOptions, as_json: bool, **sampling: Any) -> None:
     """Talk with a model in the terminal.
 
     The model sees the whole conversation at every turn. When it no longer fits into the context, nothing is cut: you
@@ -63,7 +52,7 @@ def chat(
     options = to_generation_options(sampling)
     from bonsai_edge.runtime import load
 
-    with load(model, backend=backend, context=context, threads=threads) as loaded:
+    with load(model, **loading) as loaded:
         click.echo(f"{describe_model(loaded)}. {_HELP}", err=True)
         conversation = Conversation(loaded, system, options, as_json=as_json)
         for line in _read_lines():

@@ -9,12 +9,11 @@ import click
 
 from bonsai_edge.cli.answer import show_answer
 from bonsai_edge.cli.options import (
-    backend_option,
-    context_option,
+    LoadingOptions,
     generation_options,
     json_option,
+    loading_options,
     model_option,
-    threads_option,
     to_generation_options,
 )
 from bonsai_edge.errors import InvalidRequestError
@@ -26,19 +25,10 @@ from bonsai_edge.generation import Message
 @model_option
 @click.option("--raw", is_flag=True, help="Give the model the text as it is, without the chat template.")
 @generation_options
-@backend_option
-@threads_option
-@context_option
+@loading_options
 @json_option
 def generate(
-    prompt: str | None,
-    model: str,
-    raw: bool,
-    backend: str,
-    threads: int | None,
-    context: int | None,
-    as_json: bool,
-    **sampling: Any,
+    prompt: str | None, model: str, raw: bool, loading: LoadingOptions, as_json: bool, **sampling: Any
 ) -> None:
     """Answer one prompt and stream the text.
 
@@ -55,7 +45,7 @@ def generate(
     text = _read_prompt(prompt)
     from bonsai_edge.runtime import load
 
-    with load(model, backend=backend, context=context, threads=threads) as loaded:
+    with load(model, **loading) as loaded:
         events = loaded.stream(text if raw else [Message("user", text)], options)
         show_answer(events, as_json=as_json, threads=loaded.threads)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypedDict, TypeVar, cast
 
 import click
 
+from bonsai_edge.errors import InvalidRequestError
 from bonsai_edge.generation import DEFAULT_MAX_TOKENS, GenerationOptions
+from bonsai_edge.memory.size import parse_size
 
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 
@@ -36,12 +39,100 @@ threads_option = click.option(
     metavar="N",
     help="Threads to compute with.  [default: the big cores that this process may use]",
 )
-context_option = click.option(
-    "--context",
-    type=click.IntRange(1),
-    metavar="TOKENS",
-    help="Room for prompt and answer together.  [default: what memory allows, at most 4096]",
-)
+
+
+class PlanningOptions(TypedDict):
+    """The keywords of `bonsai_edge.runtime.prepare`, as `planning_options` gives them."""
+
+    backend: str
+    threads: int | None
+    memory: int | None
+    context: int | None
+    kv: str | None
+    sessions: int
+    load_mode: str
+
+
+class LoadingOptions(PlanningOptions):
+    """The keywords of `bonsai_edge.load`, as `loading_options` gives them."""
+
+    lock: bool
+    force: bool
+
+
+def _parse_size(ctx: click.Context, param: click.Parameter, size: str | None) -> int | None:
+    try:
+        return None if size is None else parse_size(size)
+    except InvalidRequestError as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
+_PLANNING_OPTIONS = [
+    backend_option,
+    threads_option,
+    click.option(
+        "--memory",
+        callback=_parse_size,
+        metavar="SIZE",
+        help="What the process may have in all, such as 1.5GiB or 800MB.  [default: what the system lets it have]",
+    ),
+    click.option(
+        "--context",
+        type=click.IntRange(1),
+        metavar="TOKENS",
+        help="Room for prompt and answer together.  [default: what memory allows, at most 4096]",
+    ),
+    click.option(
+        "--kv",
+        type=click.Choice(["f16", "q8", "q4"]),
+        help="What keys and values are kept as.  [default: the most exact that memory allows]",
+    ),
+    click.option(
+        "--sessions",
+        type=click.IntRange(1),
+        metavar="N",
+        default=1,
+        show_default=True,
+        help="How many full contexts the KV cache has room for.",
+    ),
+    click.option(
+        "--load",
+        "load_mode",
+        type=click.Choice(["auto", "mmap", "read"]),
+        default="auto",
+        show_default=True,
+        help="Use the weights where the file is mapped, or copy them; auto copies from network and FUSE file systems.",
+    ),
+]
+_LOADING_OPTIONS = [
+    *_PLANNING_OPTIONS,
+    click.option("--lock", is_flag=True, help="Lock the weights into memory, so that none has to be read again."),
+    click.option("--force", is_flag=True, help="Load it even if memory may run out."),
+]
+
+
+def planning_options(command: CommandFunction) -> CommandFunction:
+    """Add what decides how a model is loaded; the command gets it as `planning`, a `PlanningOptions`."""
+    return _gathered(command, "planning", _PLANNING_OPTIONS, PlanningOptions.__annotations__)
+
+
+def loading_options(command: CommandFunction) -> CommandFunction:
+    """Add `planning_options` and what is for loading alone; the command gets it as `loading`, a `LoadingOptions`."""
+    return _gathered(command, "loading", _LOADING_OPTIONS, LoadingOptions.__annotations__)
+
+
+def _gathered(
+    command: CommandFunction, parameter: str, options: list[Callable[[Any], Any]], names: Mapping[str, Any]
+) -> CommandFunction:
+    """Add options whose values arrive together, as one dictionary."""
+
+    @wraps(command)
+    def gathering(*args: Any, **keywords: Any) -> Any:
+        return command(*args, **{parameter: {name: keywords.pop(name) for name in names}}, **keywords)
+
+    for option in reversed(options):
+        option(gathering)
+    return cast(CommandFunction, gathering)
 
 
 def _remember_json(ctx: click.Context, param: click.Parameter, value: bool) -> bool:

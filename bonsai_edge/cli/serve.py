@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
 
-from bonsai_edge.cli.options import backend_option, context_option, json_option, model_option, threads_option
+from bonsai_edge.cli.options import LoadingOptions, json_option, loading_options, model_option
 
 if TYPE_CHECKING:
+    from bonsai_edge.model import Model
     from bonsai_edge.rpc.compute import ServedModel
+
+_DURATION = re.compile(r"(\d{1,9})([smh]?)")
+_UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def _parse_duration(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    if text is None:
+        return None
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or int(match[1]) == 0:
+        raise click.BadParameter(f"{text!r} is not a time. Write it as 10m, 2h, 90s or 90.")
+    return float(match[1]) * _UNIT_S[match[2]]
 
 
 @click.command()
@@ -22,17 +36,18 @@ if TYPE_CHECKING:
     "[default: a socket in the user's runtime directory, and tcp://127.0.0.1:5571]",
 )
 @model_option
-@backend_option
-@threads_option
-@context_option
+@loading_options
+@click.option(
+    "--idle-unload",
+    "idle_unload_s",
+    callback=_parse_duration,
+    metavar="TIME",
+    help="Give the model's memory back after this long without a request, such as 10m, and load it for the next.  "
+    "[default: never]",
+)
 @json_option
 def serve(
-    endpoints: tuple[str, ...],
-    model: str,
-    backend: str,
-    threads: int | None,
-    context: int | None,
-    as_json: bool,
+    endpoints: tuple[str, ...], model: str, loading: LoadingOptions, idle_unload_s: float | None, as_json: bool
 ) -> None:
     """Answer requests over ZeroMQ until stopped by Ctrl-C or SIGTERM.
 
@@ -42,7 +57,7 @@ def serve(
     \b
     Example:
       bonsai-edge serve
-      bonsai-edge serve --model Bonsai-1.7B-Q1_0.gguf --bind ipc:///run/robot/bonsai.sock
+      bonsai-edge serve --model Bonsai-1.7B-Q1_0.gguf --bind ipc:///run/robot/bonsai.sock --idle-unload 10m
     """
     import os
     import signal
@@ -67,7 +82,13 @@ def serve(
                 }
             )
 
-    server = Server(lambda: load(model, backend=backend, context=context, threads=threads), endpoints)
+    def load_as_before() -> Model:
+        loaded = load(model, **loading)
+        # Clients have been told the context: it is not chosen anew when the model is loaded again.
+        loading["context"], loading["kv"] = loaded.context, loaded.kv_type.value
+        return loaded
+
+    server = Server(load_as_before, endpoints, idle_unload_s=idle_unload_s)
     for endpoint in server.endpoints:
         click.echo(f"listening on {endpoint}", err=True)
     server.run(announce, stop_on=(signal.SIGINT, signal.SIGTERM))

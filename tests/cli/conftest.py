@@ -17,6 +17,7 @@ from bonsai_edge.generation import (
     Timings,
     Usage,
 )
+from bonsai_edge.kv_cache import KVType
 from gguf_files import write_random_model
 
 
@@ -26,6 +27,7 @@ class FakeModel:
     name = "fake"
     backend_name = "fake-backend"
     context = 100
+    kv_type = KVType.F16
     threads = 1
 
     def __init__(self) -> None:

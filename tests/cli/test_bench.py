@@ -76,3 +76,14 @@ def test_more_tokens_than_the_model_has_context_is_refused(cli: CliRunner, rando
     assert result.stderr.startswith(
         "Error [invalid_request]: A context of 5000 tokens was asked for; random-3 has 1 to 4096."
     )
+
+
+def test_context_that_the_tests_do_not_fit_into_is_wrong_use(cli: CliRunner, random_model: Path) -> None:
+    result = cli.invoke(main, ["bench", "-p", "8", "-n", "80", "--context", "64"])
+    assert result.exit_code == 2
+    assert result.stderr.endswith("Error: --context 64 has no room for 80 tokens.\n")
+
+
+def test_kv_type_is_the_one_asked_for(cli: CliRunner, random_model: Path) -> None:
+    rows = json.loads(bench(cli, random_model, "-p 8 -n 0 -r 1 --kv q4 --context 64 --json"))["rows"]
+    assert [row["test"] for row in rows] == ["pp8"]

@@ -2,16 +2,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from bonsai_edge.cli.options import (
-    backend_option,
-    context_option,
-    generation_options,
-    model_option,
-    threads_option,
-    to_generation_options,
-)
+from bonsai_edge.cli.options import generation_options, loading_options, model_option, to_generation_options
 from bonsai_edge.errors import InvalidRequestError
 from bonsai_edge.generation import GenerationOptions
+from bonsai_edge.kv_cache import KVType
 
 SAMPLING = {"max_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed"}
 
@@ -19,9 +13,7 @@ SAMPLING = {"max_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_
 def parse(arguments: list[str]) -> dict[str, object]:
     @click.command()
     @model_option
-    @backend_option
-    @threads_option
-    @context_option
+    @loading_options
     @generation_options
     def command(**keywords: object) -> None:
         parsed.update(keywords)
@@ -35,9 +27,26 @@ def parse(arguments: list[str]) -> dict[str, object]:
 def test_defaults_leave_the_choice_to_the_model() -> None:
     parsed = parse([])
     assert parsed["model"] == "seedling"
-    assert parsed["backend"] == "auto"
-    assert all(parsed[name] is None for name in SAMPLING | {"threads", "context"})
+    assert all(parsed[name] is None for name in SAMPLING)
     assert parsed["stop"] == ()
+    assert parsed["loading"] == {
+        "backend": "auto",
+        "threads": None,
+        "memory": None,
+        "context": None,
+        "kv": None,
+        "sessions": 1,
+        "load_mode": "auto",
+        "lock": False,
+        "force": False,
+    }
+
+
+def test_every_kv_type_is_offered() -> None:
+    for kv_type in KVType:
+        loading = parse(["--kv", kv_type.value])["loading"]
+        assert isinstance(loading, dict)
+        assert loading["kv"] == kv_type.value
 
 
 def test_every_generation_option_arrives_in_its_field() -> None:
@@ -82,12 +91,15 @@ def test_what_was_not_given_takes_the_api_default() -> None:
         ["--stop", "a"] * 17,
         ["--threads", "0"],
         ["--context", "0"],
+        ["--memory", "much"],
+        ["--memory", "0"],
+        ["--kv", "f32"],
+        ["--sessions", "0"],
     ],
 )
 def test_values_out_of_range_are_wrong_use_and_the_option_is_named(arguments: list[str]) -> None:
     @click.command()
-    @threads_option
-    @context_option
+    @loading_options
     @generation_options
     def command(**keywords: object) -> None:
         raise AssertionError(keywords)

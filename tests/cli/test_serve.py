@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,10 +133,53 @@ def test_server_says_where_it_listens_and_stops_on_a_signal(
     assert result.exit_code == 0
     assert result.stdout == ""
     assert result.stderr == f"listening on {endpoint}\nready: fake on fake-backend with 1 thread, context 100 tokens\n"
-    assert served_model.loaded_with == {"model": "m.gguf", "backend": "cpu", "threads": 3, "context": 64}
+    assert served_model.loaded_with == {
+        "model": "m.gguf",
+        "backend": "cpu",
+        "threads": 3,
+        "memory": None,
+        "context": 64,
+        "kv": None,
+        "sessions": 1,
+        "load_mode": "auto",
+        "lock": False,
+        "force": False,
+    }
     assert served_model.is_closed
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"), [("10m", 600.0), ("2h", 7200.0), ("90s", 90.0), ("90", 90.0), (None, None)]
+)
+def test_time_until_unloading_reaches_the_server_and_the_choices_of_the_first_load_stay(
+    cli: CliRunner, served_model: FakeModel, monkeypatch: pytest.MonkeyPatch, time: str | None, seconds: float | None
+) -> None:
+    class FakeServer:
+        endpoints = ("ipc:///nowhere",)
+
+        def __init__(self, load: Callable[[], FakeModel], endpoints: object, *, idle_unload_s: float | None) -> None:
+            assert idle_unload_s == seconds
+            self.load = load
+
+        def run(self, on_ready: object, *, stop_on: object) -> None:
+            for context, kv in ((None, None), (100, "f16")):
+                self.load()
+                assert (served_model.loaded_with["context"], served_model.loaded_with["kv"]) == (context, kv)
+
+    monkeypatch.setattr("bonsai_edge.rpc.server.Server", FakeServer)
+    result = cli.invoke(main, ["serve", *([] if time is None else ["--idle-unload", time])])
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize("time", ["0", "soon", "-1s", "1.5m", "10 m"])
+def test_what_is_no_time_is_wrong_use(cli: CliRunner, time: str) -> None:
+    result = cli.invoke(main, ["serve", "--idle-unload", time])
+    assert result.exit_code == 2
+    assert result.stderr.endswith(
+        f"Error: Invalid value for '--idle-unload': '{time}' is not a time. Write it as 10m, 2h, 90s or 90.\n"
+    )
 
 
 def test_default_endpoints_are_a_private_socket_and_loopback(

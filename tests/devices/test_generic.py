@@ -1,9 +1,11 @@
+import resource
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from bonsai_edge.device import MemoryLimit
 from bonsai_edge.plugin_manager import device_profile
 from bonsai_edge_devices.generic import read_profile
 
@@ -32,7 +34,7 @@ def test_plain_machine_without_cgroups(tmp_path: Path) -> None:
     profile = read_profile(machine(tmp_path, {"proc/cpuinfo": cpuinfo}))
     assert profile.name == "AMD Ryzen 7 5800X 8-Core Processor"
     assert (profile.total_memory_bytes, profile.available_memory_bytes) == (HOST_TOTAL, HOST_AVAILABLE)
-    assert profile.memory_limit_source == "MemAvailable"
+    assert [limit.source for limit in profile.memory_limits] == ["MemAvailable"]
     assert profile.usable_cores == 4
 
 
@@ -52,7 +54,7 @@ def test_pi_in_a_container_is_bound_by_its_cgroup(tmp_path: Path) -> None:
     assert profile.name == "Raspberry Pi 5 Model B Rev 1.0"
     assert profile.total_memory_bytes == HOST_TOTAL
     assert profile.available_memory_bytes == (1000 - (700 - 300 - 150)) * MIB
-    assert profile.memory_limit_source == "cgroup"
+    assert [limit.source for limit in profile.memory_limits] == ["MemAvailable", "cgroup"]
     assert profile.usable_cores == 2
 
 
@@ -91,7 +93,7 @@ def test_version_1_limits(tmp_path: Path) -> None:
     )
     profile = read_profile(root)
     assert profile.available_memory_bytes == 550 * MIB
-    assert profile.memory_limit_source == "cgroup"
+    assert profile.memory_limits[-1].source == "cgroup"
     assert profile.usable_cores == 3
 
 
@@ -108,7 +110,7 @@ def test_version_1_without_limits_binds_nothing(tmp_path: Path) -> None:
     )
     profile = read_profile(root)
     assert profile.available_memory_bytes == HOST_AVAILABLE
-    assert profile.memory_limit_source == "MemAvailable"
+    assert [limit.source for limit in profile.memory_limits] == ["MemAvailable"]
     assert profile.usable_cores == 4
 
 
@@ -158,8 +160,47 @@ def test_machine_without_proc_is_asked_through_psutil(tmp_path: Path, monkeypatc
     profile = read_profile(tmp_path)
     assert (profile.name, profile.machine) == ("macOS-15.1-arm64-arm-64bit", "arm64")
     assert (profile.total_memory_bytes, profile.available_memory_bytes) == (16 << 30, 9 << 30)
-    assert profile.memory_limit_source == "the operating system"
+    assert [limit.source for limit in profile.memory_limits] == ["the operating system"]
     assert profile.usable_cores == 10
+
+
+def test_memory_high_binds_as_well_as_memory_max(tmp_path: Path) -> None:
+    group = {"memory.max": "max", "memory.high": 300 * MIB, "memory.current": 100 * MIB}
+    files: dict[str, str | int] = {f"sys/fs/cgroup/{name}": content for name, content in group.items()}
+    assert read_profile(machine(tmp_path, {"proc/self/cgroup": "0::/\n", **files})).available_memory_bytes == 200 * MIB
+
+
+PROCESS = {"VmSize": 900, "VmRSS": 300, "RssAnon": 200, "RssFile": 95, "RssShmem": 5, "VmData": 400}
+"""MiB of this process, as /proc/self/status has them in kB."""
+
+
+@pytest.fixture
+def busy_machine(tmp_path: Path) -> Path:
+    """A machine without cgroups on which this process has some memory already."""
+    status = "Cpus_allowed_list:\t0-3\n" + "".join(f"{name}:\t{mib * 1024} kB\n" for name, mib in PROCESS.items())
+    return machine(tmp_path, {"proc/self/status": status})
+
+
+def test_what_the_process_has_of_its_own_is_added_to_what_is_left(busy_machine: Path) -> None:
+    profile = read_profile(busy_machine)
+    assert profile.resident_bytes == 300 * MIB
+    assert profile.memory_limits == (MemoryLimit("MemAvailable", HOST_AVAILABLE, HOST_AVAILABLE + 205 * MIB),)
+
+
+@pytest.mark.parametrize(
+    ("which", "reserved_mib"), [("RLIMIT_AS", 900 + 64 + 4 * 72), ("RLIMIT_DATA", 400 + 64 + 4 * 8)]
+)
+def test_limits_of_the_process_count_what_is_reserved_and_what_threads_will(
+    busy_machine: Path, monkeypatch: pytest.MonkeyPatch, which: str, reserved_mib: int
+) -> None:
+    def getrlimit(limit: int) -> tuple[int, int]:
+        soft = 2000 * MIB if limit == getattr(resource, which) else resource.RLIM_INFINITY
+        return soft, resource.RLIM_INFINITY
+
+    monkeypatch.setattr(resource, "getrlimit", getrlimit)
+    left = (2000 - reserved_mib) * MIB
+    limit = read_profile(busy_machine).memory_limits[-1]
+    assert limit == MemoryLimit(which, left, left + 300 * MIB, counts_mapped=False)
 
 
 def test_core_finds_this_plugin_and_the_machine_it_runs_on() -> None:

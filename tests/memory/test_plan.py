@@ -3,77 +3,222 @@ from pathlib import Path
 
 import pytest
 
-from bonsai_edge.device import DeviceProfile
+from bonsai_edge.device import DeviceProfile, MemoryLimit
 from bonsai_edge.errors import InsufficientMemoryError, InvalidRequestError
 from bonsai_edge.formats.checkpoint import Checkpoint
-from bonsai_edge.kv_cache import PAGE_TOKENS
-from bonsai_edge.memory.plan import plan_memory
+from bonsai_edge.kv_cache import PAGE_TOKENS, KVType
+from bonsai_edge.memory.plan import MemoryPlan, plan_memory
+from bonsai_edge.reference import ReferenceBackend
 from random_bonsai import SPECS
 
-GIB = 1 << 30
+MIB, GIB = 1 << 20, 1 << 30
 WEIGHT_BYTES = 1_158_654_496  # Bonsai-8B-Q1_0.gguf
-KV_BYTES_PER_TOKEN = 147_456  # float16, of the 8B
+PAGE_BYTES = {KVType.F16: 32 * 147_456, KVType.Q8: 32 * 78_336, KVType.Q4: 32 * 41_472}  # of the 8B
+RESIDENT_BYTES = 100 * MIB
+
+
+class FakeBackend(ReferenceBackend):
+    """A backend with round numbers, whose KV pages are as large as their types say."""
+
+    name = "fake"
+
+    def page_bytes(self, spec, kv_type):
+        return PAGE_TOKENS * spec.kv_bytes_per_token(kv_type)
+
+    def scratch_bytes(self, spec, threads, sequences):
+        return (10 + threads + sequences) * MIB
+
+    def compiler_bytes(self, kv_type):
+        return 7 * MIB
 
 
 def checkpoint(**changes):
     return Checkpoint(Path("bonsai-8b.gguf"), WEIGHT_BYTES, replace(SPECS["8b"], **changes), {}, {})
 
 
-def device(available_bytes):
-    return DeviceProfile("board", "aarch64", 8 * GIB, available_bytes, "cgroup", 4)
+def device(process_bytes, *more_limits):
+    limits = (MemoryLimit("cgroup", process_bytes - RESIDENT_BYTES, process_bytes), *more_limits)
+    return DeviceProfile("board", "aarch64", 8 * GIB, limits, RESIDENT_BYTES, 4)
+
+
+def plan(process_bytes=8 * GIB, **wanted):
+    return plan_memory(checkpoint(), device(process_bytes), FakeBackend(), 2, **wanted)
+
+
+def bytes_for(context, kv_type):
+    """What a plan with this KV cache needs."""
+    return plan(context=context, kv_type=kv_type).total_bytes
 
 
 def test_every_byte_has_a_purpose():
-    plan = plan_memory(checkpoint(), device(8 * GIB), context=2048)
-    assert plan.weight_bytes == WEIGHT_BYTES
-    assert plan.kv_cache_bytes == 2048 * KV_BYTES_PER_TOKEN
-    assert plan.total_bytes == plan.weight_bytes + plan.kv_cache_bytes + plan.runtime_bytes
+    made = plan(context=2048)
+    assert made.components == {
+        "weights": WEIGHT_BYTES,
+        "kv_cache": 64 * PAGE_BYTES[KVType.F16],
+        "scratch": 13 * MIB,
+        "tokenizer": 4_000_000 + 120 * 151_669,
+        "interpreter": RESIDENT_BYTES,
+        "compiler": 7 * MIB,
+        "headroom": 32 * MIB,
+    }
+    assert made.total_bytes == sum(made.components.values())
+    assert made.predicted_peak_bytes == made.total_bytes - 32 * MIB
 
 
-def test_the_default_context_is_4096_where_it_fits():
-    plan = plan_memory(checkpoint(), device(8 * GIB))
-    assert plan.context == 4096
-    assert plan.num_pages == 4096 // PAGE_TOKENS
+def test_f16_with_the_default_context_is_the_first_choice():
+    made = plan()
+    assert (made.context, made.kv_type, made.num_pages) == (4096, KVType.F16, 4096 // PAGE_TOKENS)
 
 
-def test_the_default_context_is_not_larger_than_the_models():
-    assert plan_memory(checkpoint(context_length=1024), device(8 * GIB)).context == 1024
+def test_default_context_is_not_larger_than_the_models():
+    assert plan_memory(checkpoint(context_length=1000), device(8 * GIB), FakeBackend()).context == 1000
 
 
-@pytest.mark.parametrize(("context", "spare_pages"), [(2048, 0), (1024, 3), (512, 1)])
-def test_the_default_context_is_halved_until_it_fits(context, spare_pages):
-    needed = plan_memory(checkpoint(), device(8 * GIB), context=context).total_bytes
-    available = needed + spare_pages * PAGE_TOKENS * KV_BYTES_PER_TOKEN
-    assert plan_memory(checkpoint(), device(available)).context == context
+@pytest.mark.parametrize(
+    ("fits", "chosen"),
+    [
+        ((4096, KVType.F16), (4096, KVType.F16)),
+        ((4064, KVType.F16), (4096, KVType.Q8)),
+        ((4096, KVType.Q8), (4096, KVType.Q8)),
+        ((4064, KVType.Q8), (3840, KVType.Q8)),
+        ((2048, KVType.Q8), (2048, KVType.Q8)),
+        ((2016, KVType.Q8), (3584, KVType.Q4)),
+        ((990, KVType.Q4), (768, KVType.Q4)),
+        ((512, KVType.Q4), (512, KVType.Q4)),
+    ],
+    ids=lambda pair: f"{pair[0]}-{pair[1].value}",
+)
+def test_exactness_is_given_up_first_then_half_the_context_then_more_exactness_then_context(fits, chosen):
+    made = plan(bytes_for(*fits))
+    assert (made.context, made.kv_type) == chosen
+    assert made.fits
+    assert made.remedy is None
 
 
-def test_a_context_is_kept_exactly_and_its_pages_are_whole():
-    plan = plan_memory(checkpoint(), device(8 * GIB), context=1000)
-    assert plan.context == 1000
-    assert plan.num_pages == 32
-    assert plan.kv_cache_bytes == 1024 * KV_BYTES_PER_TOKEN
+def test_last_type_of_a_backend_goes_down_to_the_least_context():
+    class F16Only(FakeBackend):
+        kv_types = (KVType.F16,)
+
+    made = plan_memory(checkpoint(), device(bytes_for(700, KVType.F16)), F16Only(), 2)
+    assert (made.context, made.kv_type) == (512, KVType.F16)
 
 
-def test_too_little_memory_is_refused_with_the_exact_shortfall():
-    with pytest.raises(InsufficientMemoryError) as caught:
-        plan_memory(checkpoint(), device(GIB), context=4096)
+def test_kernels_that_are_not_compiled_yet_count_for_their_type_alone():
+    class HalfWarmBackend(FakeBackend):
+        def compiler_bytes(self, kv_type):
+            return (7 if kv_type is KVType.F16 else 407) * MIB
+
+    def chosen(process_bytes):
+        made = plan_memory(checkpoint(), device(process_bytes), HalfWarmBackend(), 2)
+        return made.kv_type, made.context, made.compiler_bytes // MIB
+
+    assert chosen(bytes_for(4096, KVType.F16)) == (KVType.F16, 4096, 7)
+    assert chosen(bytes_for(4096, KVType.F16) - 1) == (KVType.Q8, 2304, 407)
+
+
+def test_type_that_was_asked_for_stays_and_the_context_follows():
+    made = plan(bytes_for(1500, KVType.F16), kv_type=KVType.F16)
+    assert (made.context, made.kv_type) == (1280, KVType.F16)
+
+
+def test_context_that_was_asked_for_stays_exactly_and_the_type_follows():
+    made = plan(bytes_for(1000, KVType.Q8), context=1000)
+    assert (made.context, made.kv_type, made.num_pages) == (1000, KVType.Q8, 32)
+    assert made.kv_cache_bytes == 32 * PAGE_BYTES[KVType.Q8]
+
+
+def test_context_beyond_the_default_is_taken_when_asked_for():
+    assert plan(context=32768).context == 32768
+
+
+def test_sessions_multiply_the_pages_and_nothing_else_but_their_logits():
+    one, three = plan(context=1000), plan(context=1000, sessions=3)
+    assert three.num_pages == 3 * one.num_pages == 96
+    assert three.kv_cache_bytes == 3 * one.kv_cache_bytes
+    assert three.total_bytes - one.total_bytes == 2 * one.kv_cache_bytes + 2 * MIB
+
+
+def test_heads_that_do_not_divide_into_groups_are_not_quantized():
+    model = checkpoint(head_dim=80)
+    assert plan_memory(model, device(bytes_for(700, KVType.F16)), FakeBackend(), 2).kv_type is KVType.F16
+    with pytest.raises(InvalidRequestError) as caught:
+        plan_memory(model, device(8 * GIB), FakeBackend(), kv_type=KVType.Q8)
     assert str(caught.value) == (
-        "random-8b with a context of 4096 tokens needs 1937 MiB (weights 1105, KV cache 576, runtime 256); cgroup "
-        "allows 1024 MiB, 913 MiB too few. Choose a smaller context (--context), a smaller model, or free memory."
+        "A KV cache of type q8 was asked for; backend 'fake' has f16 for random-8b. Choose one of them, or leave it "
+        "out."
     )
 
 
-def test_one_byte_too_few_is_refused_and_exactly_enough_is_taken():
-    needed = plan_memory(checkpoint(), device(8 * GIB), context=512).total_bytes
-    assert plan_memory(checkpoint(), device(needed)).context == 512
-    with pytest.raises(InsufficientMemoryError):
-        plan_memory(checkpoint(), device(needed - 1))
+def test_smallest_limit_binds_and_is_named():
+    limits = [MemoryLimit("MemAvailable", 3 * GIB, 3 * GIB), MemoryLimit("RLIMIT_AS", 4 * GIB, 4 * GIB)]
+    made = plan_memory(checkpoint(), device(5 * GIB, *limits), FakeBackend())
+    assert (made.limit_source, made.limit_bytes) == ("MemAvailable", 3 * GIB)
+    made = plan_memory(checkpoint(), device(5 * GIB, *limits), FakeBackend(), memory_bytes=2 * GIB)
+    assert (made.limit_source, made.limit_bytes) == ("--memory", 2 * GIB)
+    made = plan_memory(checkpoint(), device(5 * GIB), FakeBackend(), memory_bytes=6 * GIB)
+    assert (made.limit_source, made.limit_bytes) == ("cgroup", 5 * GIB)
+
+
+def test_limit_that_does_not_count_mapped_files_has_room_for_them_besides():
+    limit = MemoryLimit("RLIMIT_DATA", GIB, GIB, counts_mapped=False)
+    made = plan_memory(checkpoint(), device(8 * GIB, limit), FakeBackend())
+    assert (made.limit_source, made.limit_bytes) == ("RLIMIT_DATA", GIB + WEIGHT_BYTES)
+    made = plan_memory(checkpoint(), device(8 * GIB, limit), FakeBackend(), weights_are_mapped=False)
+    assert (made.limit_source, made.limit_bytes) == ("RLIMIT_DATA", GIB)
+
+
+def test_one_byte_too_few_does_not_fit_and_exactly_enough_does():
+    needed = bytes_for(512, KVType.Q4)
+    assert plan(needed).fits
+    made = plan(needed - 1)
+    assert (made.fits, made.shortfall_bytes, made.context, made.kv_type) == (False, 1, 512, KVType.Q4)
+
+
+def test_too_little_memory_is_refused_with_the_exact_shortfall_and_what_would_fit():
+    with pytest.raises(InsufficientMemoryError) as caught:
+        plan(bytes_for(1300, KVType.F16), context=2048, kv_type=KVType.F16).require_fit("bonsai")
+    shortfall = (64 - 41) * PAGE_BYTES[KVType.F16]
+    assert caught.value.cause == (
+        "bonsai with a context of 2048 tokens and a KV cache of type f16 needs 1,567 MiB (weights 1,105, kv cache 288, "
+        "scratch 13, tokenizer 22, interpreter 100, compiler 7, headroom 32); cgroup allows 1,462 MiB, 104 MiB "
+        f"({shortfall:,} bytes) too few."
+    )
+    assert caught.value.remedy == (
+        "Choose a smaller context (--context 1280 fits), a smaller KV type (--kv q8 fits), a smaller model (weights of "
+        "1,001 MiB fit), free memory, or risk it with --force."
+    )
+
+
+def test_remedies_that_do_not_help_are_said_not_to():
+    with pytest.raises(InsufficientMemoryError) as caught:
+        plan(GIB, sessions=2).require_fit("bonsai")
+    assert caught.value.cause.startswith("bonsai with a context of 512 tokens for each of 2 sessions and a KV cache ")
+    assert caught.value.remedy == (
+        "Choose a smaller context (none is small enough), a smaller KV type (none is small enough), fewer sessions "
+        "(--sessions), a smaller model (weights of 809 MiB fit), free memory, or risk it with --force."
+    )
+
+
+def test_context_of_a_remedy_may_be_smaller_than_the_least_that_is_chosen():
+    made = plan(bytes_for(100, KVType.Q4))
+    assert made.remedy is not None
+    assert made.remedy.startswith("Choose a smaller context (--context 128 fits), ")
 
 
 @pytest.mark.parametrize("context", [0, -1, 65537])
-def test_a_context_that_the_model_does_not_have_is_refused(context):
+def test_context_that_the_model_does_not_have_is_refused(context):
     with pytest.raises(InvalidRequestError) as caught:
-        plan_memory(checkpoint(), device(8 * GIB), context=context)
+        plan(context=context)
     assert str(caught.value) == (
         f"A context of {context} tokens was asked for; random-8b has 1 to 65536. Choose a context within that range."
     )
+
+
+@pytest.mark.parametrize("sessions", [0, -1, 1025])
+def test_number_of_sessions_that_makes_no_sense_is_refused(sessions):
+    with pytest.raises(InvalidRequestError, match=f"^Room for {sessions} sessions was asked for; 1 to 1024 make sense"):
+        plan(sessions=sessions)
+
+
+def test_plan_that_was_held_against_nothing_fits():
+    MemoryPlan(context=256, weight_bytes=1, kv_cache_bytes=1, runtime_bytes=1).require_fit("anything")
