@@ -20,7 +20,7 @@ from bonsai_edge.device_description import (
 from bonsai_edge_devices.profiles import find_profile
 from bonsai_edge_devices.root import Root
 
-_SYSCTL = ("sysctl", "hw", "machdep.cpu", "kern.osproductversion", "kern.hv_vmm_present", "vm.swapusage")
+_SYSCTLS = ("hw", "machdep.cpu", "kern.osproductversion", "kern.hv_vmm_present", "vm.swapusage")
 _LEVELS = 4  # of performance that a chip may have
 _FEATURES = {
     "hw.optional.neon": "neon",
@@ -37,9 +37,11 @@ _CACHES = ((1, "data", "l1dcachesize"), (1, "instruction", "l1icachesize"), (2, 
 
 def describe(root: Root, profiles: Iterable[BoardProfile]) -> DeviceDescription:
     """Return what sysctl knows of the machine."""
-    values = dict(re.findall(r"^([\w.]{1,100}): (.{1,400})$", root.output(*_SYSCTL) or "", re.MULTILINE))
-    if not values:
-        root.report(" ".join(_SYSCTL), "told nothing")
+    # One by one: a name that this version of macOS does not know would make the whole command fail.
+    printed = "\n".join(root.output("sysctl", name) or "" for name in _SYSCTLS)
+    values = dict(re.findall(r"^([\w.]{1,100}): (.{1,400})$", printed, re.MULTILINE))
+    if "hw.memsize" not in values:
+        root.report("sysctl hw", "tells no hw.memsize")
     board = Board(name=values.get("hw.model"), vendor="Apple")
     soc = values.get("machdep.cpu.brand_string")
     profile = find_profile(profiles, board, soc)

@@ -50,10 +50,8 @@ def _kind(root: Root, path: str, name: str) -> str:
 def _link(root: Root, path: str) -> str | None:
     """Return what the PCIe link of an NVMe disk runs at, such as "8.0 GT/s PCIe x4"."""
     controller = f"{path}/device/device"
-    speed, width = (
-        root.line(f"{controller}/current_link_speed"),
-        root.integer(f"{controller}/current_link_width", 1, 64),
-    )
+    speed = root.line(f"{controller}/current_link_speed")
+    width = root.integer(f"{controller}/current_link_width", 1, 64)
     return f"{speed} x{width}" if speed and width else None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from bonsai_edge.sensors import Quantity
 from bonsai_edge_devices.root import Root
@@ -21,6 +22,15 @@ class Candidate:
     paths: tuple[str, ...]
     scale: float
     period_s: float = 1.0
+
+
+def distinct(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
+    """Number those of one name, such as the fans of a chip or two disks, from the second on."""
+    seen: Counter[tuple[Quantity, str, str]] = Counter()
+    for candidate in candidates:
+        key = (candidate.quantity, candidate.name, candidate.scope)
+        seen[key] += 1
+        yield candidate if seen[key] == 1 else replace(candidate, name=f"{candidate.name} {seen[key]}")
 
 
 def hwmon_chips(root: Root) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 
 from bonsai_edge.board_profile import Power
 from bonsai_edge.device_description import DeviceDescription
@@ -11,7 +12,7 @@ from bonsai_edge.sensors import Quantity, Sensor, Unavailable
 from bonsai_edge_devices.probes.batteries import own_batteries
 from bonsai_edge_devices.root import Root
 from bonsai_edge_devices.sensors.battery import BatteryPower
-from bonsai_edge_devices.sensors.candidates import Candidate
+from bonsai_edge_devices.sensors.candidates import Candidate, distinct
 from bonsai_edge_devices.sensors.clocks import PiArmClock, clocks
 from bonsai_edge_devices.sensors.files import FileSensor
 from bonsai_edge_devices.sensors.nvml import find_gpus
@@ -40,13 +41,12 @@ def find_sensors(root: Root, description: DeviceDescription) -> list[_Found]:
 
 
 def _files(root: Root, _: DeviceDescription, __: Power) -> Iterator[_Found]:
-    for candidates in (temperatures, clocks, throttle_counters):
-        for candidate in candidates(root):
-            yield _file_sensor(root, candidate)
+    for candidate in distinct(chain(temperatures(root), clocks(root), throttle_counters(root))):
+        yield _file_sensor(root, candidate)
 
 
 def _board_rails(root: Root, _: DeviceDescription, power: Power) -> Iterator[_Found]:
-    candidates = list(rails(root, power))
+    candidates = list(distinct(rails(root, power)))
     found = [_file_sensor(root, candidate) for candidate in candidates]
     sensors = [sensor for sensor in found if isinstance(sensor, Sensor)]
     if len(sensors) > 1 and power.total_scope not in {candidate.scope for candidate in candidates}:

@@ -120,6 +120,17 @@ def test_chips_of_a_pc_have_labels(tmp_path: Path) -> None:
     assert readings(write_machine("desktop-nvidia", tmp_path), Quantity.TEMPERATURE) == [("Tctl", "k10temp", 43.125)]
 
 
+def test_sensors_of_one_name_are_numbered(tmp_path: Path) -> None:
+    machine = write_machine("desktop-nvidia", tmp_path)
+    for number in (5, 6):
+        chip = machine / f"sys/class/hwmon/hwmon{number}"
+        chip.mkdir()
+        for name, content in {"name": "nvme", "temp1_label": "Composite", "temp1_input": f"{number}0000"}.items():
+            (chip / name).write_text(content)
+    temperatures = readings(machine, Quantity.TEMPERATURE)
+    assert temperatures[1:] == [("Composite", "nvme", 50.0), ("Composite 2", "nvme", 60.0)]
+
+
 def test_counters_of_throttling(tmp_path: Path) -> None:
     intel = write_machine("laptop-hybrid", tmp_path / "intel")
     assert ("package 0", "package", 12.0) in readings(intel, Quantity.THROTTLE_EVENTS)
