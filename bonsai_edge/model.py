@@ -158,9 +158,9 @@ class Model:
     def pin(self, name: str, prefix: Prompt) -> int:
         """Keep what many prompts begin with in the KV cache under a name, and return how many tokens it has.
 
-        `prefix` is a text, or the first messages of a chat. It is computed at once and kept until `unpin`, whatever
-        else needs memory; a prefix of that name is replaced. Raises ContextOverflowError if no prompt could follow it
-        and KVCacheFullError if the cache has no room for it now.
+        `prefix` is a text, or the first messages of a chat. It is computed at once; its whole pages of 32 tokens are
+        kept until `unpin`, whatever else needs memory. A prefix of that name is replaced. Raises ContextOverflowError
+        if no prompt could follow it and KVCacheFullError if the cache has no room for it now.
         """
         prefix_ids = self.encode_prompt(prefix, add_generation_prompt=False)
         if len(prefix_ids) >= self.context:

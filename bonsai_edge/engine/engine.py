@@ -99,11 +99,11 @@ class Engine:
         elif elapsed_s < _LONGEST_CHUNK_S / 2:
             self.chunk_rows = max(self.chunk_rows, min(2 * num_rows, self.runner.max_batch_rows))
 
-    def share_tail(self, table: PageTable) -> None:
-        """Cache the last page of a sequence too; see `TokenSequence.share_tail`."""
+    def keep_whole_pages(self, table: PageTable) -> None:
+        """Give back what a sequence has beyond whole pages; see `TokenSequence.keep_whole_pages`."""
         with self._lock:
             self._enter()
-            self._paging.cache_tail(table)
+            self._paging.keep_whole_pages(table)
 
     @contextmanager
     def snapshot(self, token_ids: Sequence[int]) -> Iterator[PrefixSnapshot]:

@@ -125,7 +125,7 @@ class Paging:
         self._cache_whole_pages(table)
 
     def cache_tail(self, table: PageTable) -> None:
-        """Let others find the tokens of the last page too, though it is not full; no more may then be added to it."""
+        """Let others find the tokens of a last page that is not full; the table may not write to it afterwards."""
         self._cache_whole_pages(table)  # all of them are findable, unless `advance` was interrupted
         if table.token_ids is None or table.open_page is None:
             return
@@ -140,6 +140,14 @@ class Paging:
         while table.pages:
             self.pool.release(table.pages.pop())
         self._tables.discard(table)
+
+    def keep_whole_pages(self, table: PageTable) -> None:
+        """Give back a last page that is not full, and the promise of more; its tokens stay findable for a while."""
+        self.cache_tail(table)
+        table.most_pages = table.length // PAGE_TOKENS
+        table.length = table.most_pages * PAGE_TOKENS
+        while len(table.pages) > table.most_pages:
+            self.pool.release(table.pages.pop())
 
     def open_cached(self, token_ids: Sequence[int]) -> PageTable:
         """Make a table of what is cached of a text, with no room for more; raises KVCacheFullError."""

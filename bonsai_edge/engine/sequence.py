@@ -75,12 +75,9 @@ class TokenSequence:
             logits[start : start + chunk] = self._step(rows, range(len(rows)))
         return logits
 
-    def share_tail(self) -> None:
-        """Let new sequences begin with all tokens of this one, which may not grow then.
-
-        Whole pages are shared as soon as they are full.
-        """
-        self._engine.share_tail(self._table)
+    def keep_whole_pages(self) -> None:
+        """Stay open only to keep whole pages from being forgotten; the sequence cannot grow any more."""
+        self._engine.keep_whole_pages(self._table)
 
     def _step(self, token_ids: Sequence[int], logit_rows: Sequence[int]) -> npt.NDArray[np.float32]:
         return self._engine.step(self._table, token_ids, logit_rows)

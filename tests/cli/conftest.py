@@ -37,6 +37,7 @@ class FakeModel:
         self.prompts: list[str | list[Message]] = []
         self.options: list[GenerationOptions] = []
         self.prompt_tokens = 5
+        self.cached_tokens = 0
         self.before_piece: Callable[[int], None] = lambda index: None
         self.is_closed = False
         self.restored = RestoredSession(0, miss=Miss("absent", "there is none of that name"))
@@ -86,7 +87,7 @@ class FakeModel:
             text="".join(said),
             token_ids=list(range(len(said))),
             finish_reason=finish_reason,  # type: ignore[arg-type]
-            usage=Usage(self.prompt_tokens, len(said)),
+            usage=Usage(self.prompt_tokens, len(said), self.cached_tokens),
             timings=Timings(
                 load_s=0.25, prefill_s=0.5, decode_s=0.1, prefill_tokens_per_s=10.0, decode_tokens_per_s=None
             ),
