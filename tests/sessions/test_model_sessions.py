@@ -15,6 +15,7 @@ import pytest
 
 import bonsai_edge
 from bonsai_edge.errors import InvalidRequestError, SessionForeignError, SessionNotCachedError
+from bonsai_edge.formats.checkpoint import open_checkpoint
 from bonsai_edge.generation import GenerationResult, Message
 from bonsai_edge.kv_cache import PAGE_TOKENS
 from bonsai_edge.model import Model
@@ -31,8 +32,8 @@ COMMANDS = [
 ]
 
 
-def load(path: str | Path = "seedling", *, backend: str = "cpu", context: int = CONTEXT) -> Model:
-    return bonsai_edge.load(path, backend=backend, context=context, threads=1)
+def load(path: str | Path = "seedling", *, backend: str = "cpu", context: int = CONTEXT, kv: str = "f16") -> Model:
+    return bonsai_edge.load(path, backend=backend, context=context, threads=1, kv=kv)
 
 
 def answer(model: Model, messages: list[Message]) -> GenerationResult:
@@ -96,6 +97,17 @@ def test_a_restored_conversation_continues_as_if_it_had_never_stopped(
     messages, answers = turns(model, list(restored.messages), COMMANDS[2:])
     assert answers == uninterrupted[1][2:]
     assert messages == uninterrupted[0]
+
+
+@pytest.mark.parametrize("kv", ["q8", "q4"])
+def test_quantized_pages_continue_as_if_they_had_never_left_the_cache(kv: str, restoring: Callable[..., Model]) -> None:
+    first, second = restoring(kv=kv), restoring(kv=kv)
+    messages, _ = turns(first, [], COMMANDS[:2])
+    first.save_session("dock", messages)
+    _, expected = turns(first, messages, COMMANDS[2:])
+    restored = second.restore_session("dock")
+    assert restored.tokens > 2 * PAGE_TOKENS
+    assert turns(second, list(restored.messages), COMMANDS[2:])[1] == expected
 
 
 def test_what_was_restored_is_not_computed_again(saved: Path, restoring: Callable[..., Model]) -> None:
@@ -220,10 +232,13 @@ class TestAnother:
         reason = self.restored(restoring(backend="reference"), "stale")
         assert reason == "its pages were computed by the backend 'cpu', this one is 'reference'"
 
+    def test_kv_type_keeps_the_messages_only(self, saved: Path, restoring: Callable[..., Model]) -> None:
+        reason = self.restored(restoring(kv="q8"), "stale")
+        assert reason == "its pages have the KV type f16, this cache has q8"
+
     @pytest.mark.parametrize(
         ("change", "reason"),
         [
-            ({"kv_type": "q8"}, "its pages have the KV type f16, this cache has q8"),
             (
                 {"page_layout": "avx"},
                 "its pages were computed by another version or instruction set of the backend 'cpu'",
@@ -302,15 +317,13 @@ def test_a_new_process_continues_from_the_command_line(
 
 
 def test_digests_tell_apart_what_matters_and_nothing_else(tmp_path: Path) -> None:
-    from bonsai_edge.formats.checkpoint import open_checkpoint  # noqa: PLC0415
-
     same = [open_checkpoint(write_random_model(tmp_path / f"{name}.gguf")) for name in "ab"]
     other_weights = open_checkpoint(write_random_model(tmp_path / "c.gguf", seed=1))
     other_rope = open_checkpoint(write_random_model(tmp_path / "d.gguf", extra_metadata={"qwen3.rope.freq_base": 1e5}))
     other_template = open_checkpoint(
         write_random_model(tmp_path / "e.gguf", extra_metadata={"tokenizer.chat_template": "{{ messages }}"})
     )
-    digests = [model_digest(checkpoint) for checkpoint in (*same, other_weights, other_rope)]
+    digests = [model_digest(checkpoint.spec, checkpoint.tensors) for checkpoint in (*same, other_weights, other_rope)]
     assert digests[0] == digests[1]
     assert len(set(digests)) == 3
     assert tokenizer_digest(same[0].metadata) == tokenizer_digest(other_template.metadata)
