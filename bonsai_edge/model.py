@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -67,7 +66,6 @@ class Model:
         self.backend_name = backend_name
         self.spec = checkpoint.spec
         self.plan = plan
-        self._weights = replace(checkpoint, metadata={})  # the vocabulary takes tens of megabytes
         self._tokenizer_digest = tokenizer_digest(checkpoint.metadata)
         self.tokenizer = Tokenizer.from_metadata(checkpoint.metadata, self.spec.vocab_size, checkpoint.path)
         self.chat_template = ChatTemplate.from_metadata(checkpoint.metadata, checkpoint.path)
@@ -126,7 +124,7 @@ class Model:
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """What the pages of the KV cache depend on; reads all weights when first asked for."""
-        return take_fingerprint(self._weights, self._tokenizer_digest, self.engine.runner, self.backend_name)
+        return take_fingerprint(self.engine.runner, self.backend_name, self._tokenizer_digest)
 
     def sessions(self, store: SessionStore | None = None) -> ModelSessions:
         """Return the conversations of this model that are kept on disk, in a store or in the user's own."""

@@ -44,7 +44,7 @@ class CpuRunner(ModelRunner):
         self.num_pages = num_pages
         self.num_threads = num_threads
         self.page_layout = f"{selected_isa().name}-{version_hash()}"
-        self._checkpoint = checkpoint  # keeps the file mapped while the kernels hold its addresses
+        self.tensors = checkpoint.tensors  # which keep the file mapped while the kernels hold its addresses
         self._rope = Rope(self.spec)
         self._dimensions = make_dimensions(self.spec)
         self._weights = make_weights(checkpoint)
@@ -82,7 +82,7 @@ class CpuRunner(ModelRunner):
     def close(self) -> None:
         """End the threads and let go of the memory."""
         self._team.close()
-        del self._kv_pages, self._work, self._weights, self._checkpoint
+        del self._kv_pages, self._work, self._weights, self.tensors
 
     def _arguments(self, batch: Batch) -> tuple[Dimensions, Weights, KVPlanes, StepInput, Workspace]:
         cos, sin = self._rope.cos_sin(batch.positions)
