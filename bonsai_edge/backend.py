@@ -156,9 +156,9 @@ class Backend(ABC):
         """Return how much of a runner's work arrays is touched while that many sequences generate side by side."""
         return 0
 
-    def compiler_bytes(self) -> int:
+    def compiler_bytes(self, kv_type: KVType) -> int:
         """Return what `load` adds to a process that has probed: machine code, and the compiler's work if it must run.
 
-        Asked after `probe`.
+        Asked after `probe`, which has loaded the libraries.
         """
         return 0
