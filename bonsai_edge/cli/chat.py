@@ -30,7 +30,7 @@ from bonsai_edge.generation import GenerationOptions, GenerationResult, Message
 if TYPE_CHECKING:
     from bonsai_edge.model import Model
 
-_HELP = "Ctrl-C stops an answer. /reset forgets the conversation. /exit or Ctrl-D leaves."
+_HELP = "Ctrl-C stops an answer. /save NAME keeps the conversation, /reset forgets it. /exit or Ctrl-D leaves."
 
 
 @click.command()
