@@ -7,6 +7,7 @@ BonsaiError
 ├── UnknownBackendError        unknown_backend         no backend of that name is installed
 ├── BackendUnavailableError    backend_unavailable     installed, but cannot run on this machine
 ├── InsufficientMemoryError    insufficient_memory     the plan does not fit; nothing was allocated
+├── InvalidBoardProfileError   invalid_board_profile   a board's TOML file contradicts its schema
 ├── InvalidRequestError        invalid_request         a parameter is of the wrong type or out of range
 ├── ContextOverflowError       context_overflow        prompt and answer do not fit into the context
 ├── KVCacheFullError           kv_cache_full           other generations hold the pages that are needed
@@ -29,6 +30,7 @@ BonsaiError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -44,6 +46,11 @@ class BonsaiError(Exception):
         super().__init__(cause, remedy)
         self.cause = cause
         self.remedy = remedy
+
+    @property
+    def details(self) -> dict[str, int]:
+        """The numbers of the cause by name, for programs; they travel in JSON and over the wire."""
+        return {}
 
     def __str__(self) -> str:
         return f"{self.cause} {self.remedy}"
@@ -85,6 +92,12 @@ class InsufficientMemoryError(BonsaiError):
     code = "insufficient_memory"
 
 
+class InvalidBoardProfileError(BonsaiError):
+    """A board's TOML file cannot be read or says what it must not."""
+
+    code = "invalid_board_profile"
+
+
 class InvalidRequestError(BonsaiError):
     """A request parameter has the wrong type or is out of range."""
 
@@ -92,9 +105,24 @@ class InvalidRequestError(BonsaiError):
 
 
 class ContextOverflowError(BonsaiError):
-    """Prompt plus answer exceed the context; the prompt is never cut."""
+    """Prompt plus answer exceed the context, and nothing was computed: `prompt_tokens` + `max_tokens` > `limit`.
+
+    `prompt_tokens` counts the prompt as it was sent. `max_tokens` is the room that the answer must have: what was asked
+    for, or what the overflow policy leaves when nothing was.
+    """
 
     code = "context_overflow"
+
+    def __init__(self, cause: str, remedy: str, *, prompt_tokens: int, limit: int, max_tokens: int) -> None:
+        super().__init__(cause, remedy)
+        self.prompt_tokens = prompt_tokens
+        self.limit = limit
+        self.max_tokens = max_tokens
+
+    @property
+    def details(self) -> dict[str, int]:
+        """The three numbers."""
+        return {"prompt_tokens": self.prompt_tokens, "limit": self.limit, "max_tokens": self.max_tokens}
 
 
 class KVCacheFullError(BonsaiError):
@@ -192,6 +220,14 @@ class RemoteError(RpcError):
 
     code = "remote_error"
 
-    def __init__(self, cause: str, remedy: str, remote_code: str) -> None:
+    def __init__(
+        self, cause: str, remedy: str, remote_code: str, remote_details: Mapping[str, int] | None = None
+    ) -> None:
         super().__init__(cause, remedy)
         self.remote_code = remote_code
+        self.remote_details = dict(remote_details or {})
+
+    @property
+    def details(self) -> dict[str, int]:
+        """The numbers that the server sent."""
+        return self.remote_details

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -30,6 +29,7 @@ from bonsai_edge.generation import (
     Timings,
     Usage,
 )
+from bonsai_edge.kv_cache import KVType
 from bonsai_edge.memory.plan import MemoryPlan
 from bonsai_edge.sessions.fingerprint import Fingerprint, take_fingerprint, tokenizer_digest
 from bonsai_edge.sessions.model_sessions import ModelSessions, RestoredSession
@@ -37,6 +37,7 @@ from bonsai_edge.sessions.store import SavedSession, SessionStore, user_store
 from bonsai_edge.text.chat import encode_chat
 from bonsai_edge.text.chat_template import ChatTemplate
 from bonsai_edge.text.detokenizer import Detokenizer
+from bonsai_edge.text.overflow import FittedPrompt, fit_prompt
 from bonsai_edge.text.stop_strings import StopStringFilter
 from bonsai_edge.text.tokenizer import Tokenizer
 
@@ -65,7 +66,6 @@ class Model:
         self.backend_name = backend_name
         self.spec = checkpoint.spec
         self.plan = plan
-        self._weights = replace(checkpoint, metadata={})  # the vocabulary takes tens of megabytes
         self._tokenizer_digest = tokenizer_digest(checkpoint.metadata)
         self.tokenizer = Tokenizer.from_metadata(checkpoint.metadata, self.spec.vocab_size, checkpoint.path)
         self.chat_template = ChatTemplate.from_metadata(checkpoint.metadata, checkpoint.path)
@@ -90,6 +90,11 @@ class Model:
     def context(self) -> int:
         """Tokens that prompt and answer may have together."""
         return self.plan.context
+
+    @property
+    def kv_type(self) -> KVType:
+        """What keys and values are kept as."""
+        return self.plan.kv_type
 
     @property
     def threads(self) -> int:
@@ -119,7 +124,7 @@ class Model:
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """What the pages of the KV cache depend on; reads all weights when first asked for."""
-        return take_fingerprint(self._weights, self._tokenizer_digest, self.engine.runner, self.backend_name)
+        return take_fingerprint(self.engine.runner, self.backend_name, self._tokenizer_digest)
 
     def sessions(self, store: SessionStore | None = None) -> ModelSessions:
         """Return the conversations of this model that are kept on disk, in a store or in the user's own."""
@@ -137,23 +142,23 @@ class Model:
         self, prompt: Prompt, options: GenerationOptions, cancelled: Callable[[], bool] | None = None
     ) -> Iterator[GenerationEvent]:
         """Do what `generate` does, with options that are checked already."""
-        prompt_ids = self.encode_prompt(prompt)
-        if len(prompt_ids) >= self.context:
-            raise ContextOverflowError(
-                f"The prompt has {len(prompt_ids)} tokens and the context holds {self.context}, answer included.",
-                "Shorten the prompt, or load the model with a larger context.",
-            )
-        sampler = Sampler(options, self.sampling_defaults, self.spec.vocab_size, prompt_ids)
-        room = self.context - len(prompt_ids)
+        fitted = fit_prompt(
+            prompt if isinstance(prompt, str) else _checked_messages(prompt),
+            options,
+            context=self.context,
+            tokenizer=self.tokenizer,
+            encode=self.encode_prompt,
+        )
+        sampler = Sampler(options, self.sampling_defaults, self.spec.vocab_size, fitted.token_ids)
         generation = TokenGeneration(
             self.engine,
-            prompt_ids,
+            fitted.token_ids,
             sampler,
-            min(options.max_tokens, room),
+            fitted.max_tokens,
             self.tokenizer.stop_ids,
             cancelled or (lambda: False),
         )
-        return self._events(generation, len(prompt_ids), options.stop, sampler.seed)
+        return self._events(generation, fitted, options.stop, sampler.seed)
 
     def pin(self, name: str, prefix: Prompt) -> int:
         """Keep what many prompts begin with in the KV cache under a name, and return how many tokens it has.
@@ -168,6 +173,9 @@ class Model:
                 f"The prefix has {len(prefix_ids)} tokens and the context holds {self.context}, prompt and answer "
                 "included.",
                 "Shorten the prefix, or load the model with a larger context.",
+                prompt_tokens=len(prefix_ids),
+                limit=self.context,
+                max_tokens=1,
             )
         self._pins.pin(name, prefix_ids)
         return len(prefix_ids)
@@ -190,8 +198,17 @@ class Model:
             token_ids = self.tokenizer.encode(prompt, special=True)
             if self.tokenizer.add_bos and self.tokenizer.bos_id is not None:
                 token_ids.insert(0, self.tokenizer.bos_id)
+        elif self.chat_template is None:
+            raise UnsupportedModelError(
+                f"{self.name} has no chat template.", "Give the prompt as one text in the form the model expects."
+            )
         else:
-            token_ids = self._encode_messages(prompt, add_generation_prompt)
+            token_ids = encode_chat(
+                self.tokenizer,
+                self.chat_template,
+                _checked_messages(prompt),
+                add_generation_prompt=add_generation_prompt,
+            )
         if not token_ids:
             raise InvalidRequestError("The prompt is empty.", "Give at least one character.")
         return token_ids
@@ -212,27 +229,15 @@ class Model:
             raise ContextOverflowError(
                 f"The sequence has {ids.size} tokens and the context holds {self.context}.",
                 "Load the model with a larger context.",
+                prompt_tokens=ids.size,
+                limit=self.context,
+                max_tokens=0,
             )
         with self.engine.sequence(ids.size) as sequence:
             return sequence.logits(ids.tolist())
 
-    def _encode_messages(
-        self, messages: Sequence[Message | Mapping[str, str]], add_generation_prompt: bool
-    ) -> list[int]:
-        if self.chat_template is None:
-            raise UnsupportedModelError(
-                f"{self.name} has no chat template.", "Give the prompt as one text in the form the model expects."
-            )
-        try:
-            turns = msgspec.convert(messages, list[Message])
-        except msgspec.ValidationError as exc:
-            raise InvalidRequestError(
-                f"The messages are not valid: {exc}.", "Give a list of {'role': ..., 'content': ...}."
-            ) from exc
-        return encode_chat(self.tokenizer, self.chat_template, turns, add_generation_prompt=add_generation_prompt)
-
     def _events(
-        self, generation: TokenGeneration, num_prompt_tokens: int, stop: Sequence[str], seed: int
+        self, generation: TokenGeneration, fitted: FittedPrompt, stop: Sequence[str], seed: int
     ) -> Iterator[GenerationEvent]:
         detokenizer = Detokenizer(self.tokenizer)
         stop_filter = StopStringFilter(stop)
@@ -258,18 +263,16 @@ class Model:
         rest = "" if stop_filter.stopped else stop_filter.push(detokenizer.finish()) + stop_filter.finish()
         if rest or pending_ids:
             yield chunk(rest)
-        yield self._result(
-            generation, "".join(texts), finish_reason or generation.finish_reason, num_prompt_tokens, seed
-        )
+        yield self._result(generation, fitted, "".join(texts), finish_reason or generation.finish_reason, seed)
 
     def _result(
-        self, generation: TokenGeneration, text: str, finish_reason: FinishReason, num_prompt_tokens: int, seed: int
+        self, generation: TokenGeneration, fitted: FittedPrompt, text: str, finish_reason: FinishReason, seed: int
     ) -> GenerationResult:
         return GenerationResult(
             text=text,
             token_ids=generation.token_ids,
             finish_reason=finish_reason,
-            usage=Usage(num_prompt_tokens, len(generation.token_ids), generation.num_cached),
+            usage=Usage(fitted.num_sent, len(generation.token_ids), generation.num_cached),
             timings=Timings(
                 load_s=self.load_s,
                 prefill_s=generation.prefill_s,
@@ -280,7 +283,18 @@ class Model:
             backend=self.backend_name,
             model=self.name,
             seed=seed,
+            context_full=finish_reason == "length" and fitted.is_answer_limited,
+            dropped=fitted.dropped,
         )
+
+
+def _checked_messages(messages: Sequence[Message | Mapping[str, str]]) -> list[Message]:
+    try:
+        return msgspec.convert(messages, list[Message])
+    except msgspec.ValidationError as exc:
+        raise InvalidRequestError(
+            f"The messages are not valid: {exc}.", "Give a list of {'role': ..., 'content': ...}."
+        ) from exc
 
 
 def _speed(num_tokens: int, seconds: float) -> float | None:

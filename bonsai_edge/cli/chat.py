@@ -45,10 +45,10 @@ def chat(
 ) -> None:
     """Talk with a model in the terminal.
 
-    The model sees the whole conversation at every turn. When it no longer fits into the context, nothing is cut: you
-    are told, and /reset starts anew. Ctrl-C stops an answer, not the program; /exit or Ctrl-D leaves. With --session
-    the conversation goes on where it ended, and is kept at the end and at /save; /save NAME keeps it under another
-    name. With --json every answer is one line of JSON.
+    The model sees the whole conversation at every turn. When it no longer fits into the context, nothing is cut unless
+    --on-overflow says so: you are told, and /reset starts anew. Ctrl-C stops an answer, not the program; /exit or
+    Ctrl-D leaves. With --session the conversation goes on where it ended, and is kept at the end and at /save;
+    /save NAME keeps it under another name. With --json every answer is one line of JSON.
 
     \b
     Example:
@@ -139,13 +139,10 @@ class Conversation:
         self._explain_end(result)
 
     def _explain_end(self, result: GenerationResult) -> None:
-        if result.finish_reason != "length":
-            return
-        used, context = result.usage.prompt_tokens + result.usage.completion_tokens, self._model.context
-        if used >= context:
-            click.echo(f"The context is full: {used} of {context} tokens. /reset makes room.", err=True)
-        else:
-            click.echo(f"The answer ended at --max-tokens {self._options.max_tokens}.", err=True)
+        if result.context_full:
+            click.echo("/reset forgets the conversation and makes room.", err=True)
+        elif result.finish_reason == "length":
+            click.echo(f"The answer ended at --max-tokens {result.usage.completion_tokens}.", err=True)
 
 
 def _read_lines() -> Iterator[str]:

@@ -12,7 +12,7 @@ import msgspec
 from bonsai_edge.generation import GenerationOptions, GenerationResult, Message, TextChunk
 
 PROTOCOL_VERSION = "BE/1"
-FEATURES = frozenset({"cancel", "deadline", "stream"})
+FEATURES = frozenset({"cancel", "deadline", "on_overflow", "stream"})
 """What a client may name in `Header.requires`."""
 
 MAX_MESSAGE_BYTES = 4 << 20
@@ -140,13 +140,15 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     retry_after_ms: int | None = None
 
 
-class ErrorMessage(msgspec.Struct, frozen=True, kw_only=True):
+class ErrorMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """ERROR: the message was not understood, or an accepted request failed."""
 
     code: str
     message: str
     remedy: str
     retryable: bool
+    details: dict[str, int] = {}
+    """The numbers of the cause, by names that belong to the code."""
 
 
 class TokenIds(msgspec.Struct, frozen=True, tag="tokens", tag_field="type"):
@@ -194,6 +196,8 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True, tag="status", tag_
     steps: int
     seconds_since_step: float | None
     rss_bytes: int
+    loaded: bool = True
+    """Whether the model is in memory; a server that is ready without it loads it for the next generation."""
 
 
 class Cancelling(msgspec.Struct, frozen=True, tag="cancelling", tag_field="type"):

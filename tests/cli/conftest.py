@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from bonsai_edge.errors import ContextOverflowError, SessionError
 from bonsai_edge.generation import (
+    Dropped,
     GenerationEvent,
     GenerationOptions,
     GenerationResult,
@@ -17,6 +18,7 @@ from bonsai_edge.generation import (
     Timings,
     Usage,
 )
+from bonsai_edge.kv_cache import KVType
 from bonsai_edge.sessions.model_sessions import RestoredSession
 from bonsai_edge.sessions.opening import Miss
 from bonsai_edge.sessions.store import SavedSession
@@ -29,6 +31,7 @@ class FakeModel:
     name = "fake"
     backend_name = "fake-backend"
     context = 100
+    kv_type = KVType.F16
     threads = 1
 
     def __init__(self) -> None:
@@ -39,6 +42,7 @@ class FakeModel:
         self.prompt_tokens = 5
         self.cached_tokens = 0
         self.before_piece: Callable[[int], None] = lambda index: None
+        self.dropped: Dropped | None = None
         self.is_closed = False
         self.restored = RestoredSession(0, miss=Miss("absent", "there is none of that name"))
         self.saved: list[tuple[str, list[Message]]] = []
@@ -67,7 +71,11 @@ class FakeModel:
     ) -> Iterator[GenerationEvent]:
         if self.prompt_tokens >= self.context:
             raise ContextOverflowError(
-                f"The prompt has {self.prompt_tokens} tokens, the context {self.context}.", "Cut."
+                f"The prompt has {self.prompt_tokens} tokens, the context {self.context}.",
+                "Cut.",
+                prompt_tokens=self.prompt_tokens,
+                limit=self.context,
+                max_tokens=options.max_tokens or 1,
             )
         self.prompts.append(prompt if isinstance(prompt, str) else list(prompt))
         self.options.append(options)
@@ -75,8 +83,9 @@ class FakeModel:
 
     def _events(self, options: GenerationOptions, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
         said: list[str] = []
-        finish_reason = "length" if options.max_tokens <= len(self.pieces) else "stop"
-        for index, piece in enumerate(self.pieces[: options.max_tokens]):
+        room = options.max_tokens or self.context - self.prompt_tokens
+        finish_reason = "length" if room <= len(self.pieces) else "stop"
+        for index, piece in enumerate(self.pieces[:room]):
             self.before_piece(index)
             if cancelled():
                 finish_reason = "cancelled"
@@ -94,6 +103,8 @@ class FakeModel:
             backend=self.backend_name,
             model=self.name,
             seed=7,
+            context_full=finish_reason == "length" and options.max_tokens is None,
+            dropped=self.dropped,
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from bonsai_edge.cli import main
-from bonsai_edge.generation import GenerationOptions, Message
+from bonsai_edge.generation import Dropped, GenerationOptions, Message
 
 if TYPE_CHECKING:
     from conftest import FakeModel
@@ -95,7 +95,7 @@ def test_json_is_one_object_and_nothing_else(cli: CliRunner, fake_model: FakeMod
 
 def test_options_reach_the_loader_and_the_model(cli: CliRunner, fake_model: FakeModel) -> None:
     arguments = "--model m.gguf --backend cpu --threads 3 --context 64 --max-tokens 1 --temperature 0 --seed 9"
-    memory = "--memory 1.5GiB --kv q8 --sessions 2 --force"
+    memory = "--memory 1.5GiB --kv q8 --sessions 2 --load read --lock --force"
     cli.invoke(main, ["generate", "hello", *arguments.split(), *memory.split()])
     assert fake_model.loaded_with == {
         "model": "m.gguf",
@@ -105,6 +105,8 @@ def test_options_reach_the_loader_and_the_model(cli: CliRunner, fake_model: Fake
         "context": 64,
         "kv": "q8",
         "sessions": 2,
+        "load_mode": "read",
+        "lock": True,
         "force": True,
     }
     assert fake_model.options == [GenerationOptions(max_tokens=1, temperature=0, seed=9)]
@@ -170,8 +172,24 @@ def test_prompt_longer_than_the_context_is_refused_with_both_numbers(cli: CliRun
     assert result.stdout == ""
     assert result.stderr == (
         "Error [context_overflow]: The prompt has 128 tokens and the context holds 32, answer included. "
-        "Shorten the prompt, or load the model with a larger context.\n"
+        "Shorten the prompt, load the model with a larger context, or let on_overflow leave something out.\n"
     )
+
+
+def test_what_was_left_out_of_the_prompt_is_told(cli: CliRunner, fake_model: FakeModel) -> None:
+    fake_model.dropped = Dropped(policy="truncate_middle", tokens=3, first_position=2, messages=(0,))
+    told = cli.invoke(main, ["generate", "hello", "--on-overflow", "truncate_middle"])
+    assert told.stdout == "Grüße, robot\n"
+    assert told.stderr.endswith("\ntruncate_middle: 3 of 5 tokens of the prompt were left out, from position 2.\n")
+    assert fake_model.options == [GenerationOptions(on_overflow="truncate_middle")]
+    as_json = json.loads(cli.invoke(main, ["generate", "hello", "--json"]).stdout)
+    assert as_json["dropped"] == {
+        "policy": "truncate_middle",
+        "tokens": 3,
+        "first_position": 2,
+        "turns": 0,
+        "messages": [0],
+    }
 
 
 def test_same_seed_same_tokens_on_a_real_file(cli: CliRunner, random_model: Path) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,7 @@ def serving(endpoint: str) -> Iterator[subprocess.Popen[str]]:
 def without_end() -> dict[str, Any]:
     """Options with which the built-in model goes on until its context is full."""
     with bonsai_edge.load("seedling", backend="reference") as model:
-        return {"max_tokens": model.context, "logit_bias": dict.fromkeys(model.tokenizer.stop_ids, -math.inf)}
+        return {"max_tokens": model.context - 8, "logit_bias": dict.fromkeys(model.tokenizer.stop_ids, -math.inf)}
 
 
 @pytest.fixture
@@ -142,11 +142,45 @@ def test_server_says_where_it_listens_and_stops_on_a_signal(
         "context": 64,
         "kv": None,
         "sessions": 1,
+        "load_mode": "auto",
+        "lock": False,
         "force": False,
     }
     assert served_model.is_closed
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"), [("10m", 600.0), ("2h", 7200.0), ("90s", 90.0), ("90", 90.0), (None, None)]
+)
+def test_time_until_unloading_reaches_the_server_and_the_choices_of_the_first_load_stay(
+    cli: CliRunner, served_model: FakeModel, monkeypatch: pytest.MonkeyPatch, time: str | None, seconds: float | None
+) -> None:
+    class FakeServer:
+        endpoints = ("ipc:///nowhere",)
+
+        def __init__(self, load: Callable[[], FakeModel], endpoints: object, *, idle_unload_s: float | None) -> None:
+            assert idle_unload_s == seconds
+            self.load = load
+
+        def run(self, on_ready: object, *, stop_on: object) -> None:
+            for context, kv in ((None, None), (100, "f16")):
+                self.load()
+                assert (served_model.loaded_with["context"], served_model.loaded_with["kv"]) == (context, kv)
+
+    monkeypatch.setattr("bonsai_edge.rpc.server.Server", FakeServer)
+    result = cli.invoke(main, ["serve", *([] if time is None else ["--idle-unload", time])])
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize("time", ["0", "soon", "-1s", "1.5m", "10 m"])
+def test_what_is_no_time_is_wrong_use(cli: CliRunner, time: str) -> None:
+    result = cli.invoke(main, ["serve", "--idle-unload", time])
+    assert result.exit_code == 2
+    assert result.stderr.endswith(
+        f"Error: Invalid value for '--idle-unload': '{time}' is not a time. Write it as 10m, 2h, 90s or 90.\n"
+    )
 
 
 def test_default_endpoints_are_a_private_socket_and_loopback(

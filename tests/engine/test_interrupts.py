@@ -11,7 +11,7 @@ from bonsai_edge.engine.engine import Engine
 from bonsai_edge.engine.pins import PinnedPrefixes
 from bonsai_edge.errors import KVCacheFullError
 from fake_runner import CountingRunner
-from paging_checks import check_pages
+from paging_checks import check_pages, taken_snapshot
 
 FOLDER = str(Path(bonsai_edge.engine.__file__).parent)
 TEXT = [token % 90 for token in range(75)]
@@ -57,7 +57,7 @@ def use(engine, pins):
         with first.fork() as second:
             second.prefill([1] * 8)
             first.prefill([2] * 25)
-    snapshot = engine.snapshot(TEXT)
+    snapshot = taken_snapshot(engine, TEXT)
     pins.pin("a", TEXT[:40])
     with engine.sequence(96) as apart:
         apart.prefill([3] * 96)
