@@ -109,6 +109,8 @@ class Paging:
         end = table.length + num_tokens
         assert end <= table.most_pages * PAGE_TOKENS, "a sequence has outgrown what it was promised"
         shared = table.open_page
+        if shared is not None and self.pool.num_holders(shared) > 1 and self.pool.num_free == 0:
+            self._recount()  # so the promised copy is not needed any more: an interrupt has left a holder too many
         if shared is not None and self.pool.num_holders(shared) > 1:
             page = self._allocate()
             self._runner.copy_page(shared, page)

@@ -261,7 +261,7 @@ def test_pin_that_does_not_fit_ends_the_server_and_closes_the_model(
     cli: CliRunner, served_model: FakeModel, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def pin(name: str, prefix: object) -> int:
-        raise ContextOverflowError("The prefix is too long.", "Shorten it.")
+        raise ContextOverflowError("The prefix is too long.", "Shorten it.", prompt_tokens=9, limit=8, max_tokens=0)
 
     monkeypatch.setattr(served_model, "pin", pin, raising=False)
     file = tmp_path / "system.txt"
