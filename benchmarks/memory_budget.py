@@ -77,7 +77,8 @@ def run_under_limit(size: str, context: int, kv: str, margin: float) -> None:
     if charged is not None:
         print(f"  charged   {charged / _MB:,.0f} MB at most, page cache included")
     print(
-        f"  prefilled {report['prompt_tokens']:,} tokens, decoded {report['decoded']:,}, served {report['sessions']} sessions"
+        f"  prefilled {report['prompt_tokens']:,} tokens, decoded {report['decoded']:,}, "
+        f"served {report['sessions']} sessions"
     )
 
 
