@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bonsai_edge.kv_cache import PAGE_TOKENS, KVType
+from bonsai_edge.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +73,8 @@ class ModelRunner(ABC):
 
     `max_batch_rows` is the largest number of rows `forward` takes at once; fewer rows than
     `least_prefill_rows` take about as long as that many. Not thread-safe: one caller at a time.
+    `page_layout` must change whenever the bytes of a page for the same tokens may, as with another layout, instruction
+    set or arithmetic: pages that were saved under another are computed again.
     """
 
     spec: ModelSpec
@@ -81,6 +84,7 @@ class ModelRunner(ABC):
     num_threads: int
     kv_type: KVType
     page_bytes: int
+    page_layout: str = __version__
 
     @abstractmethod
     def forward(self, batch: Batch) -> npt.NDArray[np.float32]:

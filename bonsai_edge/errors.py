@@ -10,6 +10,14 @@ BonsaiError
 ├── InvalidRequestError        invalid_request         a parameter is of the wrong type or out of range
 ├── ContextOverflowError       context_overflow        prompt and answer do not fit into the context
 ├── KVCacheFullError           kv_cache_full           other generations hold the pages that are needed
+├── SessionError
+│   ├── SessionNotFoundError   session_not_found       no session is kept under this name
+│   ├── SessionExistsError     session_exists          a fork would replace another session
+│   ├── SessionForeignError    session_foreign         a save would replace what only another model can use
+│   ├── SessionNotCachedError  session_not_cached      the KV cache holds nothing of what is to be saved
+│   ├── SessionTooLargeError   session_too_large       larger than all sessions together may become
+│   ├── WriteBudgetError       write_budget_exceeded   more than may be written to the storage in a day
+│   └── SessionStorageError    session_storage         the disk is full, read-only or failing
 └── RpcError
     ├── EndpointError          bad_endpoint            an address that cannot be bound or connected
     ├── EndpointInUseError     endpoint_in_use         another process listens there
@@ -114,6 +122,54 @@ class KVCacheFullError(BonsaiError):
     """The KV cache has too few free pages because other generations are under way."""
 
     code = "kv_cache_full"
+
+
+class SessionError(BonsaiError):
+    """Base of what can go wrong with sessions on disk; one that cannot be restored is no error but a miss."""
+
+    code = "session_error"
+
+
+class SessionNotFoundError(SessionError):
+    """No session is kept under the name."""
+
+    code = "session_not_found"
+
+
+class SessionExistsError(SessionError):
+    """The name that a fork should get is taken."""
+
+    code = "session_exists"
+
+
+class SessionForeignError(SessionError):
+    """The name holds a session that only another model, or a newer version, can use; saving would lose it."""
+
+    code = "session_foreign"
+
+
+class SessionNotCachedError(SessionError):
+    """The KV cache holds no page of what should be saved."""
+
+    code = "session_not_cached"
+
+
+class SessionTooLargeError(SessionError):
+    """The session is larger than all sessions together may become."""
+
+    code = "session_too_large"
+
+
+class WriteBudgetError(SessionError):
+    """Saving would write more than the day's budget, which protects flash storage, has left."""
+
+    code = "write_budget_exceeded"
+
+
+class SessionStorageError(SessionError):
+    """The directory of the sessions cannot be read or written; what was saved before is as it was."""
+
+    code = "session_storage"
 
 
 class RpcError(BonsaiError):

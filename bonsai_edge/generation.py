@@ -73,10 +73,11 @@ class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Token counts of one request."""
+    """Token counts of one request; `cached_tokens` are those of the prompt that did not have to be computed."""
 
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):

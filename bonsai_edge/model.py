@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
+from functools import cached_property
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -13,6 +15,7 @@ import numpy.typing as npt
 
 from bonsai_edge.backend import ModelRunner
 from bonsai_edge.engine.engine import Engine
+from bonsai_edge.engine.pins import PinnedPrefixes
 from bonsai_edge.engine.sampling import Sampler, SamplingDefaults
 from bonsai_edge.engine.token_generation import TokenGeneration
 from bonsai_edge.errors import ContextOverflowError, InvalidRequestError, UnsupportedModelError
@@ -28,6 +31,9 @@ from bonsai_edge.generation import (
     Usage,
 )
 from bonsai_edge.memory.plan import MemoryPlan
+from bonsai_edge.sessions.fingerprint import Fingerprint, take_fingerprint, tokenizer_digest
+from bonsai_edge.sessions.model_sessions import ModelSessions, RestoredSession
+from bonsai_edge.sessions.store import SavedSession, SessionStore, user_store
 from bonsai_edge.text.chat import encode_chat
 from bonsai_edge.text.chat_template import ChatTemplate
 from bonsai_edge.text.detokenizer import Detokenizer
@@ -43,7 +49,8 @@ class Model:
 
     Generations may be interleaved and started from several threads: steps run one at a time. From its first event to
     its end a generation holds room for its prompt and `max_tokens` in the KV cache; those that run side by side must
-    fit into the context together, or KVCacheFullError is raised.
+    fit into the cache together, or KVCacheFullError is raised. A prompt that begins like an earlier one, or like one
+    that is still running, shares its pages and computes only the rest.
     """
 
     def __init__(
@@ -59,10 +66,13 @@ class Model:
         self.backend_name = backend_name
         self.spec = checkpoint.spec
         self.plan = plan
+        self._weights = replace(checkpoint, metadata={})  # the vocabulary takes tens of megabytes
+        self._tokenizer_digest = tokenizer_digest(checkpoint.metadata)
         self.tokenizer = Tokenizer.from_metadata(checkpoint.metadata, self.spec.vocab_size, checkpoint.path)
         self.chat_template = ChatTemplate.from_metadata(checkpoint.metadata, checkpoint.path)
         self.sampling_defaults = SamplingDefaults.from_metadata(checkpoint.metadata, checkpoint.path)
         self.engine = Engine(load_runner())  # last, when nothing of the file can be refused any more
+        self._pins = PinnedPrefixes(self.engine)
         self.load_s = 0.0
 
     def __enter__(self) -> Model:
@@ -107,6 +117,23 @@ class Model:
                 return event
         raise AssertionError("a generation ends with its result")
 
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What the pages of the KV cache depend on; reads all weights when first asked for."""
+        return take_fingerprint(self._weights, self._tokenizer_digest, self.engine.runner, self.backend_name)
+
+    def sessions(self, store: SessionStore | None = None) -> ModelSessions:
+        """Return the conversations of this model that are kept on disk, in a store or in the user's own."""
+        return ModelSessions(self, store or user_store())
+
+    def save_session(self, name: str, prompt: Prompt | Sequence[int]) -> SavedSession:
+        """Do what `ModelSessions.save` does, in the user's own store."""
+        return self.sessions().save(name, prompt)
+
+    def restore_session(self, name: str) -> RestoredSession:
+        """Do what `ModelSessions.restore` does, from the user's own store."""
+        return self.sessions().restore(name)
+
     def stream(
         self, prompt: Prompt, options: GenerationOptions, cancelled: Callable[[], bool] | None = None
     ) -> Iterator[GenerationEvent]:
@@ -129,8 +156,40 @@ class Model:
         )
         return self._events(generation, fitted, options.stop, sampler.seed)
 
-    def encode_prompt(self, prompt: Prompt) -> list[int]:
-        """Return the token ids of a text or of chat messages, at least one."""
+    def pin(self, name: str, prefix: Prompt) -> int:
+        """Keep what many prompts begin with in the KV cache under a name, and return how many tokens it has.
+
+        `prefix` is a text, or the first messages of a chat. It is computed at once; its whole pages of 32 tokens are
+        kept until `unpin`, whatever else needs memory. A prefix of that name is replaced. Raises ContextOverflowError
+        if no prompt could follow it and KVCacheFullError if the cache has no room for it now.
+        """
+        prefix_ids = self.encode_prompt(prefix, add_generation_prompt=False)
+        if len(prefix_ids) >= self.context:
+            raise ContextOverflowError(
+                f"The prefix has {len(prefix_ids)} tokens and the context holds {self.context}, prompt and answer "
+                "included.",
+                "Shorten the prefix, or load the model with a larger context.",
+                prompt_tokens=len(prefix_ids),
+                limit=self.context,
+                max_tokens=1,
+            )
+        self._pins.pin(name, prefix_ids)
+        return len(prefix_ids)
+
+    def unpin(self, name: str) -> None:
+        """Let a pinned prefix be forgotten when its memory is needed; raises InvalidRequestError for unknown names."""
+        self._pins.unpin(name)
+
+    @property
+    def pins(self) -> Mapping[str, int]:
+        """The pinned prefixes: how many tokens each has."""
+        return self._pins.num_tokens
+
+    def encode_prompt(self, prompt: Prompt, *, add_generation_prompt: bool = True) -> list[int]:
+        """Return the token ids of a text or of chat messages, at least one.
+
+        `add_generation_prompt` opens the assistant's turn after messages.
+        """
         if isinstance(prompt, str):
             token_ids = self.tokenizer.encode(prompt, special=True)
             if self.tokenizer.add_bos and self.tokenizer.bos_id is not None:
@@ -140,7 +199,10 @@ class Model:
                 f"{self.name} has no chat template.", "Give the prompt as one text in the form the model expects."
             )
         else:
-            token_ids = encode_chat(self.tokenizer, self.chat_template, _checked_messages(prompt))
+            messages = _checked_messages(prompt)
+            token_ids = encode_chat(
+                self.tokenizer, self.chat_template, messages, add_generation_prompt=add_generation_prompt
+            )
         if not token_ids:
             raise InvalidRequestError("The prompt is empty.", "Give at least one character.")
         return token_ids
@@ -204,7 +266,7 @@ class Model:
             text=text,
             token_ids=generation.token_ids,
             finish_reason=finish_reason,
-            usage=Usage(fitted.num_sent, len(generation.token_ids)),
+            usage=Usage(fitted.num_sent, len(generation.token_ids), generation.num_cached),
             timings=Timings(
                 load_s=self.load_s,
                 prefill_s=generation.prefill_s,

@@ -158,9 +158,9 @@ def test_cancelling_ends_generation_and_keeps_what_was_said(model):
 def test_closing_the_iterator_frees_the_pages(model):
     events = model.generate("hello", max_tokens=100)
     next(events)
-    assert model.engine.pool.num_free < model.engine.pool.num_pages
+    assert model.engine.num_free_pages < model.engine.pool.num_pages
     events.close()
-    assert model.engine.pool.num_free == model.engine.pool.num_pages
+    assert model.engine.num_free_pages == model.engine.pool.num_pages
 
 
 def test_interleaved_generations_answer_as_if_alone(model):

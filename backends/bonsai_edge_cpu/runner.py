@@ -10,6 +10,8 @@ from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.kv_cache import KVType
 from bonsai_edge.rope import Rope
 from bonsai_edge_cpu.barrier import new_barrier
+from bonsai_edge_cpu.isa.selection import selected_isa
+from bonsai_edge_cpu.kernel_cache import version_hash
 from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS
 from bonsai_edge_cpu.kv_pages import KVPages, KVPlanes
 from bonsai_edge_cpu.step import run_step
@@ -41,6 +43,7 @@ class CpuRunner(ModelRunner):
         self.kv_type = kv_type
         self.num_pages = num_pages
         self.num_threads = num_threads
+        self.page_layout = f"{selected_isa().name}-{version_hash()}"
         self._checkpoint = checkpoint  # keeps the file mapped while the kernels hold its addresses
         self._rope = Rope(self.spec)
         self._dimensions = make_dimensions(self.spec)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bonsai_edge.cli.terminal import echo_answer, echo_json
-from bonsai_edge.generation import GenerationEvent, GenerationResult
+from bonsai_edge.generation import GenerationEvent, GenerationResult, Usage
 
 if TYPE_CHECKING:
     from bonsai_edge.model import Model
@@ -44,7 +44,7 @@ def figures(result: GenerationResult, threads: int | None = None) -> str:
     """Say in one line how much was read and written, how fast, and why it ended."""
     usage, timings = result.usage, result.timings
     return (
-        f"[prompt {usage.prompt_tokens} tokens{_speed(timings.prefill_tokens_per_s)}; "
+        f"[prompt {usage.prompt_tokens} tokens{_cached(usage)}{_speed(timings.prefill_tokens_per_s)}; "
         f"answer {usage.completion_tokens} tokens{_speed(timings.decode_tokens_per_s)}; {result.finish_reason}; "
         f"{result.model} on {result.backend}{_team(threads)}, loaded in {timings.load_s:.2f} s]"
     )
@@ -61,6 +61,10 @@ def _notes(result: GenerationResult) -> Iterator[str]:
         )
     if result.context_full:
         yield "The answer ended because the context is full."
+
+
+def _cached(usage: Usage) -> str:
+    return f" ({usage.cached_tokens} cached)" if usage.cached_tokens else ""
 
 
 def _speed(tokens_per_s: float | None) -> str:

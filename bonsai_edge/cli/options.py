@@ -39,6 +39,11 @@ threads_option = click.option(
     metavar="N",
     help="Threads to compute with.  [default: the big cores that this process may use]",
 )
+session_option = click.option(
+    "--session",
+    metavar="NAME",
+    help="Continue the conversation that is kept under this name, and keep it with what is added.",
+)
 
 
 class PlanningOptions(TypedDict):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from bonsai_edge.cli.options import LoadingOptions, json_option, loading_options, model_option
+from bonsai_edge.cli.pinning import pin_all, pin_option, read_prefix
 
 if TYPE_CHECKING:
     from bonsai_edge.rpc.compute import ServedModel
@@ -22,9 +24,12 @@ if TYPE_CHECKING:
     "[default: a socket in the user's runtime directory, and tcp://127.0.0.1:5571]",
 )
 @model_option
+@pin_option
 @loading_options
 @json_option
-def serve(endpoints: tuple[str, ...], model: str, loading: LoadingOptions, as_json: bool) -> None:
+def serve(
+    endpoints: tuple[str, ...], model: str, pinned_files: tuple[Path, ...], loading: LoadingOptions, as_json: bool
+) -> None:
     """Answer requests over ZeroMQ until stopped by Ctrl-C or SIGTERM.
 
     Says on standard error where it listens, and "ready" when the model is loaded; with --json one object with the same
@@ -34,6 +39,7 @@ def serve(endpoints: tuple[str, ...], model: str, loading: LoadingOptions, as_js
     Example:
       bonsai-edge serve
       bonsai-edge serve --model Bonsai-1.7B-Q1_0.gguf --bind ipc:///run/robot/bonsai.sock
+      bonsai-edge serve --pin system.json
     """
     import os
     import signal
@@ -58,7 +64,8 @@ def serve(endpoints: tuple[str, ...], model: str, loading: LoadingOptions, as_js
                 }
             )
 
-    server = Server(lambda: load(model, **loading), endpoints)
+    prefixes = [(path.name, read_prefix(path)) for path in pinned_files]
+    server = Server(lambda: pin_all(load(model, **loading), prefixes), endpoints)
     for endpoint in server.endpoints:
         click.echo(f"listening on {endpoint}", err=True)
     server.run(announce, stop_on=(signal.SIGINT, signal.SIGTERM))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bonsai_edge.errors import ContextOverflowError
+from bonsai_edge.errors import ContextOverflowError, SessionError
 from bonsai_edge.generation import (
     Dropped,
     GenerationEvent,
@@ -18,6 +18,9 @@ from bonsai_edge.generation import (
     Timings,
     Usage,
 )
+from bonsai_edge.sessions.model_sessions import RestoredSession
+from bonsai_edge.sessions.opening import Miss
+from bonsai_edge.sessions.store import SavedSession
 from gguf_files import write_random_model
 
 
@@ -35,15 +38,28 @@ class FakeModel:
         self.prompts: list[str | list[Message]] = []
         self.options: list[GenerationOptions] = []
         self.prompt_tokens = 5
+        self.cached_tokens = 0
         self.before_piece: Callable[[int], None] = lambda index: None
         self.dropped: Dropped | None = None
         self.is_closed = False
+        self.restored = RestoredSession(0, miss=Miss("absent", "there is none of that name"))
+        self.saved: list[tuple[str, list[Message]]] = []
+        self.save_error: SessionError | None = None
 
     def __enter__(self) -> FakeModel:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.is_closed = True
+
+    def restore_session(self, name: str) -> RestoredSession:
+        return self.restored
+
+    def save_session(self, name: str, prompt: Sequence[Message]) -> SavedSession:
+        if self.save_error is not None:
+            raise self.save_error
+        self.saved.append((name, list(prompt)))
+        return SavedSession(name, 40, 1234)
 
     def stream(
         self,
@@ -78,7 +94,7 @@ class FakeModel:
             text="".join(said),
             token_ids=list(range(len(said))),
             finish_reason=finish_reason,  # type: ignore[arg-type]
-            usage=Usage(self.prompt_tokens, len(said)),
+            usage=Usage(self.prompt_tokens, len(said), self.cached_tokens),
             timings=Timings(
                 load_s=0.25, prefill_s=0.5, decode_s=0.1, prefill_tokens_per_s=10.0, decode_tokens_per_s=None
             ),

@@ -25,6 +25,12 @@ def test_text_goes_to_standard_output_and_figures_to_standard_error(cli: CliRunn
     assert fake_model.is_closed
 
 
+def test_figures_tell_how_much_of_the_prompt_was_cached(cli: CliRunner, fake_model: FakeModel) -> None:
+    fake_model.cached_tokens = 3
+    result = cli.invoke(main, ["generate", "hello"])
+    assert result.stderr.startswith("[prompt 5 tokens (3 cached) at 10.0/s; answer 2 tokens")
+
+
 def test_prompt_is_one_user_message_by_default(cli: CliRunner, fake_model: FakeModel) -> None:
     cli.invoke(main, ["generate", "hello"])
     assert fake_model.prompts == [[Message("user", "hello")]]
@@ -76,7 +82,7 @@ def test_json_is_one_object_and_nothing_else(cli: CliRunner, fake_model: FakeMod
     assert answer["text"] == "Grüße, robot"
     assert answer["token_ids"] == [0, 1]
     assert answer["finish_reason"] == "stop"
-    assert answer["usage"] == {"prompt_tokens": 5, "completion_tokens": 2}
+    assert answer["usage"] == {"prompt_tokens": 5, "completion_tokens": 2, "cached_tokens": 0}
     assert answer["timings"].keys() >= {
         "load_s",
         "prefill_s",

@@ -1,0 +1,20 @@
+"""What is cached of a text, as bytes: taken by `Engine.snapshot`, given back to `Engine.restore`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class PrefixSnapshot:
+    """The keys and values of the first tokens of a text; empty if none of them are cached.
+
+    pages: one uint8 (page_bytes,) for every page of PAGE_TOKENS tokens that is started, in the layout of a runner of
+    the same backend, model and KV type. The last page may be partial: what it has beyond `token_ids` is never read.
+    """
+
+    token_ids: tuple[int, ...]
+    pages: list[npt.NDArray[np.uint8]]
