@@ -7,6 +7,7 @@ BonsaiError
 ├── UnknownBackendError        unknown_backend         no backend of that name is installed
 ├── BackendUnavailableError    backend_unavailable     installed, but cannot run on this machine
 ├── InsufficientMemoryError    insufficient_memory     the plan does not fit; nothing was allocated
+├── InvalidBoardProfileError   invalid_board_profile   a board's TOML file contradicts its schema
 ├── InvalidRequestError        invalid_request         a parameter is of the wrong type or out of range
 ├── ContextOverflowError       context_overflow        prompt and answer do not fit into the context
 ├── KVCacheFullError           kv_cache_full           other generations hold the pages that are needed
@@ -89,6 +90,12 @@ class InsufficientMemoryError(BonsaiError):
     """The memory plan exceeds what the device or cgroup has."""
 
     code = "insufficient_memory"
+
+
+class InvalidBoardProfileError(BonsaiError):
+    """A board's TOML file cannot be read or says what it must not."""
+
+    code = "invalid_board_profile"
 
 
 class InvalidRequestError(BonsaiError):

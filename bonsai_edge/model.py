@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -31,6 +30,7 @@ from bonsai_edge.generation import (
     Timings,
     Usage,
 )
+from bonsai_edge.kv_cache import KVType
 from bonsai_edge.memory.plan import MemoryPlan
 from bonsai_edge.sessions.fingerprint import Fingerprint, take_fingerprint, tokenizer_digest
 from bonsai_edge.sessions.model_sessions import ModelSessions, RestoredSession
@@ -67,7 +67,6 @@ class Model:
         self.backend_name = backend_name
         self.spec = checkpoint.spec
         self.plan = plan
-        self._weights = replace(checkpoint, metadata={})  # the vocabulary takes tens of megabytes
         self._tokenizer_digest = tokenizer_digest(checkpoint.metadata)
         self.tokenizer = Tokenizer.from_metadata(checkpoint.metadata, self.spec.vocab_size, checkpoint.path)
         self.chat_template = ChatTemplate.from_metadata(checkpoint.metadata, checkpoint.path)
@@ -92,6 +91,11 @@ class Model:
     def context(self) -> int:
         """Tokens that prompt and answer may have together."""
         return self.plan.context
+
+    @property
+    def kv_type(self) -> KVType:
+        """What keys and values are kept as."""
+        return self.plan.kv_type
 
     @property
     def threads(self) -> int:
@@ -121,7 +125,7 @@ class Model:
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """What the pages of the KV cache depend on; reads all weights when first asked for."""
-        return take_fingerprint(self._weights, self._tokenizer_digest, self.engine.runner, self.backend_name)
+        return take_fingerprint(self.engine.runner, self.backend_name, self._tokenizer_digest)
 
     def sessions(self, store: SessionStore | None = None) -> ModelSessions:
         """Return the conversations of this model that are kept on disk, in a store or in the user's own."""
@@ -202,9 +206,11 @@ class Model:
                 f"{self.name} has no chat template.", "Give the prompt as one text in the form the model expects."
             )
         else:
-            messages = _checked_messages(prompt)
             token_ids = encode_chat(
-                self.tokenizer, self.chat_template, messages, add_generation_prompt=add_generation_prompt
+                self.tokenizer,
+                self.chat_template,
+                _checked_messages(prompt),
+                add_generation_prompt=add_generation_prompt,
             )
         if not token_ids:
             raise InvalidRequestError("The prompt is empty.", "Give at least one character.")

@@ -7,16 +7,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from typing import TypeVar
 
 import pluggy
 
 from bonsai_edge import hookspecs
 from bonsai_edge.backend import Availability, Backend
 from bonsai_edge.device import DeviceProfile
+from bonsai_edge.device_description import DeviceDescription
 from bonsai_edge.errors import BackendUnavailableError, UnknownBackendError
 from bonsai_edge.reference import ReferenceBackend
+from bonsai_edge.sensors import Sensor, Unavailable
 
 logger = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -123,8 +128,26 @@ def _named_backend(name: str) -> Backend:
 def device_profile() -> DeviceProfile:
     """Ask the device plugins what this machine is."""
     profile: DeviceProfile | None = plugin_manager().hook.bonsai_device_profile()
-    if profile is None:
+    return _answered(profile)
+
+
+def device_description() -> DeviceDescription:
+    """Ask the device plugins for all that they know of this machine; takes tens of milliseconds."""
+    hook = plugin_manager().hook
+    files = [file for files in hook.bonsai_board_profiles() for file in files]
+    description: DeviceDescription | None = hook.bonsai_device_description(profile_files=files)
+    return _answered(description)
+
+
+def find_sensors(description: DeviceDescription) -> list[Sensor | Unavailable]:
+    """Ask the device plugins for the sensors of this machine; whoever samples them closes them."""
+    found: list[list[Sensor | Unavailable]] = plugin_manager().hook.bonsai_sensors(description=description)
+    return [sensor for sensors in found for sensor in sensors]
+
+
+def _answered(answer: _Answer | None) -> _Answer:
+    if answer is None:
         raise BackendUnavailableError(
             "No device plugin describes this machine.", "Reinstall bonsai-edge: its own device plugin is missing."
         )
-    return profile
+    return answer

@@ -6,20 +6,25 @@ import logging
 import os
 import time
 from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TypeVar
 
-from bonsai_edge.backend import Backend
+from bonsai_edge.backend import Backend, ModelRunner
 from bonsai_edge.device import DeviceProfile
 from bonsai_edge.errors import InsufficientMemoryError, InvalidRequestError
 from bonsai_edge.formats.checkpoint import Checkpoint, open_checkpoint
 from bonsai_edge.kv_cache import KVType
 from bonsai_edge.memory.plan import DEFAULT_CONTEXT, MemoryPlan, plan_memory
 from bonsai_edge.memory.size import MIB, parse_size
+from bonsai_edge.memory.weights import LoadMode, bring_weights_in, require_lockable, resolve_load_mode
 from bonsai_edge.model import Model
 from bonsai_edge.model_store import resolve_model_path
 from bonsai_edge.plugin_manager import device_profile, select_backend
 from bonsai_edge.progress import progress
 
 logger = logging.getLogger(__name__)
+
+_Choice = TypeVar("_Choice", bound=Enum)
 
 _MOST_THREADS_A_CORE = 4  # waiting threads spin: more would only take the cores from one another
 _LEAST_BYTES_A_THREAD = 1 << 20  # read in about 0.1 ms, some ten times as long as the threads of a step meet
@@ -33,6 +38,7 @@ class Preparation:
     backend: Backend
     device: DeviceProfile
     threads: int
+    load_mode: LoadMode
     plan: MemoryPlan
 
 
@@ -44,6 +50,7 @@ def prepare(
     kv: KVType | str | None = None,
     sessions: int = 1,
     memory: int | str | None = None,
+    load_mode: LoadMode | str = LoadMode.AUTO,
     threads: int | None = None,
 ) -> Preparation:
     """Open the file, choose backend and threads, and plan the memory, which may turn out not to fit.
@@ -55,11 +62,12 @@ def prepare(
         raise InvalidRequestError(
             f"threads is {threads}; 1 to {most_threads} make sense here.", "Leave it out to have it chosen."
         )
-    kv_type = None if kv is None else _kv_type(kv)
+    kv_type = None if kv is None else _choice(KVType, kv, "KV type")
     memory_bytes = None if memory is None else parse_size(memory)
     checkpoint = open_checkpoint(resolve_model_path(path_or_name))
     chosen = select_backend(backend)
     device = device_profile()  # now, when the file is mapped and the backend's libraries are loaded
+    mode = resolve_load_mode(_choice(LoadMode, load_mode, "load mode"), checkpoint.path)
     num_threads = threads or _choose_threads(checkpoint, device)
     plan = plan_memory(
         checkpoint,
@@ -70,8 +78,9 @@ def prepare(
         context=context,
         kv_type=kv_type,
         sessions=sessions,
+        weights_are_mapped=mode is LoadMode.MMAP,
     )
-    return Preparation(checkpoint, chosen, device, num_threads, plan)
+    return Preparation(checkpoint, chosen, device, num_threads, mode, plan)
 
 
 def load(
@@ -82,6 +91,8 @@ def load(
     kv: KVType | str | None = None,
     sessions: int = 1,
     memory: int | str | None = None,
+    load_mode: LoadMode | str = LoadMode.AUTO,
+    lock: bool = False,
     force: bool = False,
     threads: int | None = None,
 ) -> Model:
@@ -90,13 +101,21 @@ def load(
     `path_or_name` is a GGUF file, a name from `bonsai-edge models`, or "seedling", the model inside this package.
     `backend` is a name from `bonsai-edge backends` or "auto". `context` in tokens, the KV type (`kv`: "f16", "q8" or
     "q4") and `threads` are chosen when None; the KV cache has room for `sessions` contexts. `memory`, in bytes or as
-    "1.5GiB", bounds the process as a whole, beside what the system does; `force` loads what does not fit.
+    "1.5GiB", bounds the process as a whole, beside what the system does; `force` loads what does not fit. The weights
+    are used where the file is mapped ("mmap") or copied ("read"), as `load_mode` says, and kept there by `lock`.
     Raises a BonsaiError that says what is wrong with the file, the backend or the memory, before anything large is
     allocated.
     """
     started = time.perf_counter()
     prepared = prepare(
-        path_or_name, backend=backend, context=context, kv=kv, sessions=sessions, memory=memory, threads=threads
+        path_or_name,
+        backend=backend,
+        context=context,
+        kv=kv,
+        sessions=sessions,
+        memory=memory,
+        load_mode=load_mode,
+        threads=threads,
     )
     checkpoint, plan, device = prepared.checkpoint, prepared.plan, prepared.device
     if force and not plan.fits:
@@ -104,13 +123,19 @@ def load(
     else:
         plan.require_fit(checkpoint.spec.name)
         _tell_choice(plan, checkpoint, context, kv)
-    # The vocabulary in the metadata takes tens of megabytes, and a runner keeps what it is given.
-    weights = replace(checkpoint, metadata={})
+    if lock:
+        require_lockable(plan.weight_bytes)
+
+    def load_runner() -> ModelRunner:
+        weights = bring_weights_in(checkpoint, prepared.load_mode, lock=lock)
+        # The vocabulary in the metadata takes tens of megabytes, and a runner keeps what it is given.
+        return prepared.backend.load(replace(weights, metadata={}), plan, prepared.threads)
+
     try:
         model = Model(
             checkpoint,
             plan,
-            lambda: prepared.backend.load(weights, plan, prepared.threads),
+            load_runner,
             name=checkpoint.path.stem,
             backend_name=prepared.backend.name,
         )
@@ -135,12 +160,12 @@ def _choose_threads(checkpoint: Checkpoint, device: DeviceProfile) -> int:
     return max(1, min(device.usable_cores, checkpoint.num_bytes // _LEAST_BYTES_A_THREAD))
 
 
-def _kv_type(name: KVType | str) -> KVType:
+def _choice(kind: type[_Choice], value: _Choice | str, what: str) -> _Choice:
     try:
-        return KVType(name)
+        return kind(value)
     except ValueError:
         raise InvalidRequestError(
-            f"There is no KV type {name!r}; there are {', '.join(each.value for each in KVType)}.",
+            f"There is no {what} {value!r}; there are {', '.join(each.value for each in kind)}.",
             "Choose one of them, or leave it out.",
         ) from None
 

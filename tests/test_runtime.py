@@ -1,7 +1,9 @@
 """`load` and what it says when it cannot."""
 
 import json
+import os
 import re
+import resource
 from pathlib import Path
 
 import pytest
@@ -226,6 +228,29 @@ def test_a_plan_is_made_without_loading(model_path, monkeypatch):
     assert prepared.plan.context == 100
     assert prepared.plan.weight_bytes == model_path.stat().st_size
     assert prepared.plan.runtime_bytes == prepared.device.resident_bytes > 10_000_000
+
+
+def test_weights_are_mapped_or_copied_as_asked_and_the_answer_is_the_same(model_path):
+    answers = []
+    for mode in ("mmap", "read"):
+        assert prepare(model_path, backend="reference", load_mode=mode).load_mode.value == mode
+        with load(model_path, backend="reference", context=64, load_mode=mode) as model:
+            answers.append(model.generate_text("hello", max_tokens=8, temperature=0).token_ids)
+    assert answers[0] == answers[1]
+
+
+def test_locking_that_cannot_work_is_refused_before_the_backend_is_asked(model_path, offer, monkeypatch):
+    backend = offer(FakeBackend(Availability(True, "There.")))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1, 1) if which == resource.RLIMIT_MEMLOCK else (-1, -1))
+    with pytest.raises(InsufficientMemoryError, match="RLIMIT_MEMLOCK is 0 MiB"):
+        load(model_path, backend="fake", lock=True)
+    assert backend.threads is None
+
+
+def test_an_unknown_load_mode_is_refused_with_the_known_ones(model_path):
+    with pytest.raises(InvalidRequestError, match=r"^There is no load mode 'fast'; there are auto, mmap, read\."):
+        load(model_path, load_mode="fast")
 
 
 def test_an_unknown_kv_type_is_refused_with_the_known_ones(model_path):

@@ -25,6 +25,7 @@ import llvmlite
 import numba
 from numba import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.registry import cpu_target
 from platformdirs import user_cache_path
 
 from bonsai_edge import kv_cache, rope
@@ -77,12 +78,6 @@ def write_failure() -> OSError | None:
     return _write_failures[0] if _write_failures else None
 
 
-def holds_kernels_of(module: str) -> bool:
-    """Return whether anything that was compiled from a module is kept on disk."""
-    folder = kernel_folder()
-    return folder is not None and any((folder / module).glob("*.nbc"))
-
-
 def version_hash() -> str:
     """Return a hash of the sources of this package, those of core that become part of the results, and the compiler."""
     digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
@@ -98,6 +93,19 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
 
     What a power cut or a full disk left there is compiled anew; what cannot be kept is compiled by each process.
     """
+
+    def holds(self, argument_class: type) -> bool:
+        """Return whether code for this processor is kept that takes a named tuple of this class."""
+        try:
+            kept = list(self._cache_file._load_index())
+        except Exception:
+            logger.warning("The index of %s cannot be read.", self.cache_path, exc_info=True)
+            return False
+        processor = cpu_target.target_context.codegen().magic_tuple()
+        return any(
+            made_for == processor and argument_class in [getattr(argument, "instance_class", None) for argument in sig]
+            for sig, made_for, _ in kept
+        )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled function, or None after saying that it is going to be compiled."""

@@ -47,6 +47,11 @@ class Q4Planes(KVPlanes):
 _CLASSES: dict[KVType, type[KVPlanes]] = {KVType.F16: F16Planes, KVType.Q8: Q8Planes, KVType.Q4: Q4Planes}
 
 
+def planes_class(kv_type: KVType) -> type[KVPlanes]:
+    """Return the class that stands for a KV type in the types of compiled code."""
+    return _CLASSES[kv_type]
+
+
 class KVPages:
     """All pages of a model: `planes` for the kernels, whole pages for core, numbers for rotating and for tests.
 
@@ -67,7 +72,7 @@ class KVPages:
         shape = (spec.num_layers, num_pages, 2, spec.num_kv_heads, PAGE_TOKENS * kv_type.num_bytes(spec.head_dim))
         self._memory: Bytes = aligned_zeros(shape, np.uint8)
         layer_bytes, page_bytes, value_offset, head_bytes, _ = self._memory.strides
-        self.planes = _CLASSES[kv_type](
+        self.planes = planes_class(kv_type)(
             self._memory.ctypes.data, layer_bytes, page_bytes, value_offset, head_bytes, self._code_bytes
         )
 

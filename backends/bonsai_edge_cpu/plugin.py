@@ -65,11 +65,11 @@ class CpuBackend(Backend):
 
         return workspace_bytes(spec, CpuRunner.max_batch_rows, threads, sequences)
 
-    def compiler_bytes(self) -> int:
+    def compiler_bytes(self, kv_type: KVType) -> int:
         """Return what the kernels take once they are read from disk, or LLVM if it has to make them first."""
-        from bonsai_edge_cpu.kernel_cache import holds_kernels_of
+        from bonsai_edge_cpu.runner import is_compiled
 
-        return _KERNEL_BYTES if holds_kernels_of("bonsai_edge_cpu.step") else _COMPILER_BYTES
+        return _KERNEL_BYTES if is_compiled(kv_type) else _COMPILER_BYTES
 
 
 def _missing_foundation() -> str | None:

@@ -11,9 +11,9 @@ from bonsai_edge.kv_cache import KVType
 from bonsai_edge.rope import Rope
 from bonsai_edge_cpu.barrier import new_barrier
 from bonsai_edge_cpu.isa.selection import selected_isa
-from bonsai_edge_cpu.kernel_cache import version_hash
+from bonsai_edge_cpu.kernel_cache import KernelCache, version_hash
 from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS
-from bonsai_edge_cpu.kv_pages import KVPages, KVPlanes
+from bonsai_edge_cpu.kv_pages import KVPages, KVPlanes, planes_class
 from bonsai_edge_cpu.step import run_step
 from bonsai_edge_cpu.tables import (
     Dimensions,
@@ -44,7 +44,7 @@ class CpuRunner(ModelRunner):
         self.num_pages = num_pages
         self.num_threads = num_threads
         self.page_layout = f"{selected_isa().name}-{version_hash()}"
-        self._checkpoint = checkpoint  # keeps the file mapped while the kernels hold its addresses
+        self.tensors = checkpoint.tensors  # which keep the file mapped while the kernels hold its addresses
         self._rope = Rope(self.spec)
         self._dimensions = make_dimensions(self.spec)
         self._weights = make_weights(checkpoint)
@@ -82,7 +82,7 @@ class CpuRunner(ModelRunner):
     def close(self) -> None:
         """End the threads and let go of the memory."""
         self._team.close()
-        del self._kv_pages, self._work, self._weights, self._checkpoint
+        del self._kv_pages, self._work, self._weights, self.tensors
 
     def _arguments(self, batch: Batch) -> tuple[Dimensions, Weights, KVPlanes, StepInput, Workspace]:
         cos, sin = self._rope.cos_sin(batch.positions)
@@ -98,3 +98,9 @@ class CpuRunner(ModelRunner):
         """
         empty = np.zeros(0, np.int32)
         run_step(*self._arguments(Batch(empty, empty, empty, np.zeros((1, 1), np.int32), empty)), 1, 0)
+
+
+def is_compiled(kv_type: KVType) -> bool:
+    """Return whether the kernels of a KV type are on disk."""
+    cache = getattr(run_step, "_cache", None)
+    return isinstance(cache, KernelCache) and cache.holds(planes_class(kv_type))

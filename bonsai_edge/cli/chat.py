@@ -30,7 +30,7 @@ from bonsai_edge.generation import GenerationOptions, GenerationResult, Message
 if TYPE_CHECKING:
     from bonsai_edge.model import Model
 
-_HELP = "Ctrl-C stops an answer. /reset forgets the conversation. /exit or Ctrl-D leaves."
+_HELP = "Ctrl-C stops an answer. /save NAME keeps the conversation, /reset forgets it. /exit or Ctrl-D leaves."
 
 
 @click.command()
@@ -47,8 +47,8 @@ def chat(
 
     The model sees the whole conversation at every turn. When it no longer fits into the context, nothing is cut unless
     --on-overflow says so: you are told, and /reset starts anew. Ctrl-C stops an answer, not the program; /exit or
-    Ctrl-D leaves. With --session the conversation goes on where it ended, and is kept at the end and at /save; /save
-    NAME keeps it under another name. With --json every answer is one line of JSON.
+    Ctrl-D leaves. With --session the conversation goes on where it ended, and is kept at the end and at /save;
+    /save NAME keeps it under another name. With --json every answer is one line of JSON.
 
     \b
     Example:

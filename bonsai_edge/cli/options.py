@@ -55,11 +55,13 @@ class PlanningOptions(TypedDict):
     context: int | None
     kv: str | None
     sessions: int
+    load_mode: str
 
 
 class LoadingOptions(PlanningOptions):
     """The keywords of `bonsai_edge.load`, as `loading_options` gives them."""
 
+    lock: bool
     force: bool
 
 
@@ -98,8 +100,20 @@ _PLANNING_OPTIONS = [
         show_default=True,
         help="How many full contexts the KV cache has room for.",
     ),
+    click.option(
+        "--load",
+        "load_mode",
+        type=click.Choice(["auto", "mmap", "read"]),
+        default="auto",
+        show_default=True,
+        help="Use the weights where the file is mapped, or copy them; auto copies from network and FUSE file systems.",
+    ),
 ]
-_FORCE_OPTION = click.option("--force", is_flag=True, help="Load it even if memory may run out.")
+_LOADING_OPTIONS = [
+    *_PLANNING_OPTIONS,
+    click.option("--lock", is_flag=True, help="Lock the weights into memory, so that none has to be read again."),
+    click.option("--force", is_flag=True, help="Load it even if memory may run out."),
+]
 
 
 def planning_options(command: CommandFunction) -> CommandFunction:
@@ -109,7 +123,7 @@ def planning_options(command: CommandFunction) -> CommandFunction:
 
 def loading_options(command: CommandFunction) -> CommandFunction:
     """Add `planning_options` and what is for loading alone; the command gets it as `loading`, a `LoadingOptions`."""
-    return _gathered(command, "loading", [*_PLANNING_OPTIONS, _FORCE_OPTION], LoadingOptions.__annotations__)
+    return _gathered(command, "loading", _LOADING_OPTIONS, LoadingOptions.__annotations__)
 
 
 def _gathered(

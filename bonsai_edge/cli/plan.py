@@ -24,6 +24,7 @@ class PlanReport:
     context: int
     kv_type: str
     sessions: int
+    load: str
     components: dict[str, int]
     predicted_peak_bytes: int
     total_bytes: int
@@ -71,6 +72,7 @@ def describe(prepared: Preparation) -> PlanReport:
         context=made.context,
         kv_type=made.kv_type.value,
         sessions=made.sessions,
+        load=prepared.load_mode.value,
         components=made.components,
         predicted_peak_bytes=made.predicted_peak_bytes,
         total_bytes=made.total_bytes,
@@ -110,7 +112,9 @@ def _print_report(report: PlanReport) -> None:
 
 
 def _title(name: str, report: PlanReport) -> str:
-    return {"kv_cache": f"KV cache ({report.kv_type})"}.get(name, name)
+    notes = {"weights": "mapped" if report.load == "mmap" else "copied", "kv_cache": report.kv_type}
+    title = "KV cache" if name == "kv_cache" else name
+    return f"{title} ({notes[name]})" if name in notes else title
 
 
 def _mib(num_bytes: int) -> str:

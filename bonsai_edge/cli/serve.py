@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,20 @@ from bonsai_edge.cli.options import LoadingOptions, json_option, loading_options
 from bonsai_edge.cli.pinning import pin_all, pin_option, read_prefix
 
 if TYPE_CHECKING:
+    from bonsai_edge.model import Model
     from bonsai_edge.rpc.compute import ServedModel
+
+_DURATION = re.compile(r"(\d{1,9})([smh]?)")
+_UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def _parse_duration(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    if text is None:
+        return None
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or int(match[1]) == 0:
+        raise click.BadParameter(f"{text!r} is not a time. Write it as 10m, 2h, 90s or 90.")
+    return float(match[1]) * _UNIT_S[match[2]]
 
 
 @click.command()
@@ -26,9 +40,22 @@ if TYPE_CHECKING:
 @model_option
 @pin_option
 @loading_options
+@click.option(
+    "--idle-unload",
+    "idle_unload_s",
+    callback=_parse_duration,
+    metavar="TIME",
+    help="Give the model's memory back after this long without a request, such as 10m, and load it for the next.  "
+    "[default: never]",
+)
 @json_option
 def serve(
-    endpoints: tuple[str, ...], model: str, pinned_files: tuple[Path, ...], loading: LoadingOptions, as_json: bool
+    endpoints: tuple[str, ...],
+    model: str,
+    pinned_files: tuple[Path, ...],
+    loading: LoadingOptions,
+    idle_unload_s: float | None,
+    as_json: bool,
 ) -> None:
     """Answer requests over ZeroMQ until stopped by Ctrl-C or SIGTERM.
 
@@ -38,7 +65,7 @@ def serve(
     \b
     Example:
       bonsai-edge serve
-      bonsai-edge serve --model Bonsai-1.7B-Q1_0.gguf --bind ipc:///run/robot/bonsai.sock
+      bonsai-edge serve --model Bonsai-1.7B-Q1_0.gguf --bind ipc:///run/robot/bonsai.sock --idle-unload 10m
       bonsai-edge serve --pin system.json
     """
     import os
@@ -65,7 +92,14 @@ def serve(
             )
 
     prefixes = [(path.name, read_prefix(path)) for path in pinned_files]
-    server = Server(lambda: pin_all(load(model, **loading), prefixes), endpoints)
+
+    def load_as_before() -> Model:
+        loaded = load(model, **loading)
+        # Clients have been told the context: it is not chosen anew when the model is loaded again.
+        loading["context"], loading["kv"] = loaded.context, loaded.kv_type.value
+        return pin_all(loaded, prefixes)
+
+    server = Server(load_as_before, endpoints, idle_unload_s=idle_unload_s)
     for endpoint in server.endpoints:
         click.echo(f"listening on {endpoint}", err=True)
     server.run(announce, stop_on=(signal.SIGINT, signal.SIGTERM))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from bonsai_edge.engine.prefix_hint import log_early_difference
 from bonsai_edge.engine.sequence import TokenSequence
 from bonsai_edge.engine.snapshot import PrefixSnapshot
 from bonsai_edge.errors import InvalidRequestError
+from bonsai_edge.kv_cache import PAGE_TOKENS
 
 _LONGEST_CHUNK_S = 0.1  # a cancellation waits for the chunk of a prefill that is under way
 
@@ -122,21 +124,41 @@ class Engine:
             self._enter()
             self._paging.keep_whole_pages(table)
 
-    def snapshot(self, token_ids: Sequence[int]) -> PrefixSnapshot:
-        """Copy what is cached of a text, empty if nothing is."""
-        with self._lock:
-            self._enter()
-            return self._paging.snapshot(token_ids)
+    @contextmanager
+    def snapshot(self, token_ids: Sequence[int]) -> Iterator[PrefixSnapshot]:
+        """Hold what is cached of a text, empty if nothing is, so that its pages can be read one by one.
 
-    def restore(self, snapshot: PrefixSnapshot) -> int:
-        """Put a snapshot into the prefix cache and return how many of its tokens are now cached.
-
-        They are fewer than all, perhaps 0, if pages are held by sequences or pinned. Raises InvalidRequestError for
-        pages of another size.
+        Steps of other sequences go on meanwhile. Raises KVCacheFullError if they were promised these pages.
         """
         with self._lock:
             self._enter()
-            return self._paging.restore(snapshot)
+            table = self._paging.open_cached(token_ids)
+        try:
+            yield PrefixSnapshot(tuple(token_ids[: table.length]), self._read_pages(table))
+        finally:
+            self.release(table)
+
+    def restore(self, snapshot: PrefixSnapshot) -> int:
+        """Put a snapshot into the prefix cache, page by page, and return how many of its tokens are now cached.
+
+        They are fewer than all, perhaps 0, if pages are held by sequences or pinned, or if the snapshot has fewer pages
+        than tokens for them. Steps of other sequences go on meanwhile. Raises InvalidRequestError for pages of another
+        size.
+        """
+        with self._lock:
+            self._enter()
+            table = self._paging.open_to_restore(len(snapshot.token_ids))
+        try:
+            starts = range(0, table.most_pages * PAGE_TOKENS, PAGE_TOKENS)
+            for start, content in zip(starts, snapshot.pages, strict=False):
+                with self._lock:
+                    self._enter()
+                    self._paging.fill_page(table, snapshot.token_ids[start : start + PAGE_TOKENS], content)
+        finally:
+            self.release(table)
+        with self._lock:
+            self._enter()
+            return self._paging.cache.match(snapshot.token_ids).num_tokens
 
     def release(self, table: PageTable) -> None:
         """Take the pages of a sequence back before anything else is done with pages.
@@ -152,6 +174,13 @@ class Engine:
             if not self._is_closed:
                 self._is_closed = True
                 self.runner.close()
+
+    def _read_pages(self, table: PageTable) -> Iterator[npt.NDArray[np.uint8]]:
+        for page in tuple(table.pages):
+            with self._lock:
+                self._enter()
+                content = self.runner.read_page(page)
+            yield content
 
     def _enter(self) -> None:
         """Begin what needs the lock."""

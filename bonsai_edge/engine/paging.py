@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from weakref import WeakSet
 
+import numpy as np
+import numpy.typing as npt
+
 from bonsai_edge.backend import ModelRunner
 from bonsai_edge.engine.kv_pages import PagePool
 from bonsai_edge.engine.prefix_cache import CachedPage, Match, PrefixCache
-from bonsai_edge.engine.snapshot import PrefixSnapshot
 from bonsai_edge.errors import InvalidRequestError, KVCacheFullError
 from bonsai_edge.kv_cache import PAGE_TOKENS
 
@@ -135,6 +137,8 @@ class Paging:
         end = table.length + num_tokens
         assert end <= table.most_pages * PAGE_TOKENS, "a sequence has outgrown what it was promised"
         shared = table.open_page
+        if shared is not None and self.pool.num_holders(shared) > 1 and self.pool.num_free == 0:
+            self._recount()  # so the promised copy is not needed any more: an interrupt has left a holder too many
         if shared is not None and self.pool.num_holders(shared) > 1:
             page = self._allocate()
             self._runner.copy_page(shared, page)
@@ -176,50 +180,38 @@ class Paging:
         while len(table.pages) > table.most_pages:
             self.pool.release(table.pages.pop())
 
-    def snapshot(self, token_ids: Sequence[int]) -> PrefixSnapshot:
-        """Read what is cached of a text."""
+    def open_cached(self, token_ids: Sequence[int]) -> PageTable:
+        """Make a table of what is cached of a text, with no room for more; raises KVCacheFullError."""
         match = self.cache.match(token_ids)
         pages = match.pages if match.tail is None else [*match.pages, match.tail.page]
-        return PrefixSnapshot(tuple(token_ids[: match.num_tokens]), [self._runner.read_page(page) for page in pages])
+        is_tail_held = match.tail is not None and self.pool.num_holders(match.tail.page) > 0
+        num_to_copy = 1 if is_tail_held else 0  # by who holds it, if that is who writes to it
+        self._admit(match.num_tokens, len(pages) + num_to_copy, pages)
+        table = self._add(PageTable(len(pages), list(token_ids[: match.num_tokens]), match.last))
+        for page in pages:
+            self.pool.retain(page)
+            table.pages.append(page)
+        table.length = match.num_tokens
+        return table
 
-    def restore(self, snapshot: PrefixSnapshot) -> int:
-        """Cache what was read, as far as there are free pages, and return how many of its tokens are now cached.
+    def open_to_restore(self, num_tokens: int) -> PageTable:
+        """Make a table for `fill_page`, with room for so many tokens or for as many as can be promised."""
+        most_pages = min(-(-num_tokens // PAGE_TOKENS), max(0, self.num_unpromised))
+        return self._add(PageTable(most_pages, [], self.cache.root))
 
-        Raises InvalidRequestError for pages that are not this runner's.
+    def fill_page(self, table: PageTable, token_ids: Sequence[int], content: npt.NDArray[np.uint8]) -> None:
+        """Add a page of tokens to a table that ends at a page's end, with the keys and values that were read.
+
+        Raises InvalidRequestError for a page that is not this runner's.
         """
-        num_pages, page_bytes = -(-len(snapshot.token_ids) // PAGE_TOKENS), self._runner.page_bytes
-        if len(snapshot.pages) != num_pages or any(page.nbytes != page_bytes for page in snapshot.pages):
+        if content.nbytes != self._runner.page_bytes:
             raise InvalidRequestError(
-                f"A snapshot of {len(snapshot.token_ids)} tokens has {num_pages} pages of {page_bytes} bytes here; "
-                f"this one has {len(snapshot.pages)} of {sorted({page.nbytes for page in snapshot.pages})}.",
+                f"A page has {content.nbytes} bytes, those of this model have {self._runner.page_bytes}.",
                 "Restore it with the model and the KV type that it was taken with.",
             )
-        held: list[int] = []
-        try:
-            self._restore_pages(snapshot, held)
-        finally:
-            while held:
-                self.pool.release(held.pop())
-        return self.cache.match(snapshot.token_ids).num_tokens
-
-    def _restore_pages(self, snapshot: PrefixSnapshot, held: list[int]) -> None:
-        """Add the pages that are missing and append all to `held`, so that none has to make room for the next."""
-        last = self.cache.root
-        for index, content in enumerate(snapshot.pages):
-            token_page = snapshot.token_ids[index * PAGE_TOKENS : (index + 1) * PAGE_TOKENS]
-            child = last.children.get(token_page)
-            if child is not None:
-                self.pool.retain(child.page)
-                held.append(child.page)
-            elif self.pool.num_free and all(known[: len(token_page)] != token_page for known in last.children):
-                page = self.pool.allocate()
-                held.append(page)
-                self._runner.write_page(page, content)
-                self.pool.keep(page)
-                child = self.cache.insert(last, token_page, page)
-            else:
-                return
-            last = child
+        self.prepare(table, len(token_ids))
+        self._runner.write_page(table.pages[-1], content)
+        self.advance(table, token_ids)
 
     def _begin_with(self, tail: CachedPage, num_tokens: int, table: PageTable) -> None:
         """Reuse the first tokens of a page: in the page itself if nobody holds it and no more of it is known."""

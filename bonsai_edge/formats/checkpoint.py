@@ -30,12 +30,12 @@ class Checkpoint:
     tensors: Mapping[str, QuantizedTensor]
 
 
-def open_checkpoint(path: Path) -> Checkpoint:
-    """Map a GGUF file and check that this package can run it.
+def open_checkpoint(path: Path, *, in_memory: bool = False) -> Checkpoint:
+    """Map a GGUF file, or copy it into memory, and check that this package can run it.
 
-    Raises ModelNotFoundError, MalformedModelError or UnsupportedModelError; reads no weight.
+    Raises ModelNotFoundError, MalformedModelError or UnsupportedModelError; maps a file without reading its weights.
     """
-    file = GGUFFile(path)
+    file = GGUFFile(path, in_memory=in_memory)
     architecture = require_string(file.metadata, "general.architecture", path)
     if architecture not in _ARCHITECTURES:
         raise UnsupportedModelError(

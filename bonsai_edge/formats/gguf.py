@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from bonsai_edge.errors import MalformedModelError, ModelNotFoundError, UnsupportedModelError
 from bonsai_edge.formats.ggml_types import GGMLType
+from bonsai_edge.formats.sequential_reading import read_into_memory, use_huge_pages
 from bonsai_edge.formats.tensor import QuantizedTensor
 
 MetadataValue: TypeAlias = bool | int | float | str | list[str] | npt.NDArray[np.generic]
@@ -64,26 +66,29 @@ class GGUFFile:
     """An open GGUF file: metadata, and tensors as views of the memory map.
 
     Raises ModelNotFoundError, MalformedModelError or UnsupportedModelError from the constructor. The map stays open as
-    long as any tensor view lives.
+    long as any tensor view lives. With `in_memory` the tensors are views of a copy in memory of this process.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, in_memory: bool = False) -> None:
         self.path = path
-        self._map = _map_file(path)
+        self._map = _copy_file(path) if in_memory else _map_file(path)
         self.num_bytes = len(self._map)
         reader = _Reader(path, self._map)
         num_tensors = reader.read_preamble()
         self.metadata: Mapping[str, MetadataValue] = reader.metadata
         infos = reader.read_tensor_infos(num_tensors)
         self.tensors: Mapping[str, QuantizedTensor] = self._view_tensors(infos, reader)
+        if not in_memory and hasattr(mmap, "MADV_DONTNEED"):  # megabytes of vocabulary, of which there are lists now
+            self._map.madvise(mmap.MADV_DONTNEED, 0, reader.position)
 
     def _view_tensors(self, infos: list[_TensorInfo], reader: _Reader) -> dict[str, QuantizedTensor]:
         alignment = _alignment(self.path, self.metadata)
         data_start = reader.position + -reader.position % alignment
         _check_spans(self.path, infos, alignment, data_start, self.num_bytes)
         tensors = {}
+        read_only = memoryview(self._map).toreadonly()
         for info in infos:
-            flat = np.frombuffer(self._map, np.uint8, info.num_bytes, data_start + info.offset)
+            flat = np.frombuffer(read_only, np.uint8, info.num_bytes, data_start + info.offset)
             tensors[info.name] = QuantizedTensor(
                 info.name, info.ggml_type, info.dimensions[0], flat.reshape(info.num_rows, -1)
             )
@@ -91,6 +96,20 @@ class GGUFFile:
 
 
 def _map_file(path: Path) -> mmap.mmap:
+    with _open_model_file(path) as file:
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    use_huge_pages(mapping)
+    return mapping
+
+
+def _copy_file(path: Path) -> mmap.mmap:
+    with _open_model_file(path) as file:
+        return read_into_memory(file)
+
+
+@contextmanager
+def _open_model_file(path: Path) -> Iterator[FileIO]:
+    """Open a file that begins as it should; what the system refuses, also while it is being read, is our error."""
     try:
         if not path.exists():
             raise ModelNotFoundError(
@@ -99,22 +118,18 @@ def _map_file(path: Path) -> mmap.mmap:
         if not path.is_file():
             kind = "a directory" if path.is_dir() else "not a regular file"
             raise ModelNotFoundError(f"{path} is {kind}, not a model file.", "Give the path of a .gguf file.")
-        with path.open("rb") as file:
+        with FileIO(path) as file:
             magic = file.read(4)
             if magic != _MAGIC:
                 raise MalformedModelError(
                     f"{path} is not a GGUF file: it begins with {magic!r}, expected {_MAGIC!r}.",
                     "Give the path of a .gguf file; convert other formats first.",
                 )
-            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            yield file
     except OSError as exc:
         raise ModelNotFoundError(
             f"{path} cannot be read: {exc.strerror}.", "Check the path and the file's permissions."
         ) from exc
-    if hasattr(mmap, "MADV_HUGEPAGE"):  # fewer address translations in every pass over the weights
-        with suppress(OSError):  # a kernel without huge pages refuses
-            mapping.madvise(mmap.MADV_HUGEPAGE)
-    return mapping
 
 
 class _Reader:

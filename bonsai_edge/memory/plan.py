@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bonsai_edge.backend import Backend
-from bonsai_edge.device import DeviceProfile, MemoryLimit
+from bonsai_edge.device import DeviceProfile
 from bonsai_edge.errors import InsufficientMemoryError, InvalidRequestError
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.kv_cache import GROUP_VALUES, PAGE_TOKENS, KVType
@@ -117,6 +117,7 @@ def plan_memory(
     context: int | None = None,
     kv_type: KVType | None = None,
     sessions: int = 1,
+    weights_are_mapped: bool = True,
 ) -> MemoryPlan:
     """Choose context and KV type, or take those asked for, against the memory that the process may have.
 
@@ -126,9 +127,23 @@ def plan_memory(
     spec = checkpoint.spec
     kv_types = _usable_kv_types(spec, backend)
     _check_request(spec, backend, kv_types, context, kv_type, sessions)
+    mapped_bytes = checkpoint.num_bytes if weights_are_mapped else 0
+    limit_source, limit_bytes = _binding_limit(device, mapped_bytes, memory_bytes)
     choices = _Choices(
-        _plan_without_kv_cache(checkpoint, device, backend, threads, memory_bytes, sessions),
+        MemoryPlan(
+            context=0,
+            weight_bytes=checkpoint.num_bytes,
+            kv_cache_bytes=0,
+            runtime_bytes=device.resident_bytes,
+            sessions=sessions,
+            scratch_bytes=backend.scratch_bytes(spec, threads, sessions),
+            tokenizer_bytes=_TOKENIZER_BYTES + _TOKENIZER_BYTES_PER_TOKEN * spec.vocab_size,
+            headroom_bytes=_HEADROOM_BYTES,
+            limit_bytes=limit_bytes,
+            limit_source=limit_source,
+        ),
         {each: backend.page_bytes(spec, each) for each in kv_types},
+        {each: backend.compiler_bytes(each) for each in kv_types},
     )
     candidates = (kv_type,) if kv_type else choices.worthwhile_types()
     preferences = list(_preferences(spec, candidates, context))
@@ -143,13 +158,14 @@ def plan_memory(
 
 @dataclass(frozen=True)
 class _Choices:
-    """Everything of a plan but its KV cache, and the bytes of a page by type: what can still be chosen."""
+    """What of a plan is the same for every KV type, and what depends on it: the bytes of a page, and the compiler's."""
 
     fixed: MemoryPlan
     page_bytes: dict[KVType, int]
+    compiler_bytes: dict[KVType, int]
 
     def plan(self, kv_type: KVType, context: int) -> MemoryPlan:
-        plan = replace(self.fixed, kv_type=kv_type, context=context)
+        plan = replace(self.fixed, kv_type=kv_type, context=context, compiler_bytes=self.compiler_bytes[kv_type])
         return replace(plan, kv_cache_bytes=plan.num_pages * self.page_bytes[kv_type])
 
     def worthwhile_types(self) -> tuple[KVType, ...]:
@@ -160,7 +176,7 @@ class _Choices:
     def largest_context(self, kv_type: KVType, most: int) -> int:
         """Return the most tokens that fit, whole steps of them (or pages, if few) unless it is `most`; may be 0."""
         assert self.fixed.limit_bytes is not None
-        left = max(0, self.fixed.limit_bytes - self.fixed.total_bytes)
+        left = max(0, self.fixed.limit_bytes - self.fixed.total_bytes - self.compiler_bytes[kv_type])
         tokens = left // (self.page_bytes[kv_type] * self.fixed.sessions) * PAGE_TOKENS
         if tokens >= most:
             return most
@@ -185,34 +201,15 @@ def _preferences(
             yield each, default if each is KVType.F16 else -(-default // 2), default
 
 
-def _plan_without_kv_cache(
-    checkpoint: Checkpoint,
-    device: DeviceProfile,
-    backend: Backend,
-    threads: int,
-    memory_bytes: int | None,
-    sessions: int,
-) -> MemoryPlan:
-    def room(limit: MemoryLimit) -> int:
-        return limit.process_bytes + (0 if limit.counts_mapped else checkpoint.num_bytes)
-
-    limits = {limit.source: room(limit) for limit in device.memory_limits}
+def _binding_limit(device: DeviceProfile, mapped_bytes: int, memory_bytes: int | None) -> tuple[str, int]:
+    """Return the source and the bytes of the smallest limit; what is mapped comes on top where it does not count."""
+    limits = {
+        limit.source: limit.process_bytes + (0 if limit.counts_mapped else mapped_bytes)
+        for limit in device.memory_limits
+    }
     if memory_bytes is not None:
         limits["--memory"] = memory_bytes
-    source = min(limits, key=lambda source: limits[source])
-    return MemoryPlan(
-        context=0,
-        weight_bytes=checkpoint.num_bytes,
-        kv_cache_bytes=0,
-        runtime_bytes=device.resident_bytes,
-        sessions=sessions,
-        scratch_bytes=backend.scratch_bytes(checkpoint.spec, threads, sessions),
-        tokenizer_bytes=_TOKENIZER_BYTES + _TOKENIZER_BYTES_PER_TOKEN * checkpoint.spec.vocab_size,
-        compiler_bytes=backend.compiler_bytes(),
-        headroom_bytes=_HEADROOM_BYTES,
-        limit_bytes=limits[source],
-        limit_source=source,
-    )
+    return min(limits.items(), key=lambda item: item[1])
 
 
 def _usable_kv_types(spec: ModelSpec, backend: Backend) -> tuple[KVType, ...]:

@@ -1,5 +1,6 @@
 """The compute thread: loads the model, runs one generation after the other, and posts what comes out.
 
+A model that nobody has used for some time may be unloaded until the next generation.
 It knows no socket and no client; the network thread decides what runs next and what becomes of the events.
 """
 
@@ -70,14 +71,19 @@ class ServedModel(Protocol):
         """Yield TextChunks and last the GenerationResult; ask `cancelled` before every forward step."""
 
     def close(self) -> None:
-        """Release what the model holds."""
+        """Release what generations need; the tokenizer goes on."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """The model is ready."""
+    """The model is ready, for the first time or again."""
 
     model: ServedModel
+
+
+@dataclass(frozen=True)
+class Unloaded:
+    """The model has given its memory back, until the next job."""
 
 
 @dataclass(frozen=True)
@@ -104,15 +110,25 @@ class Failed:
     """None for a defect of ours, which is in the log."""
 
 
-ComputeEvent: TypeAlias = Loaded | LoadFailed | Produced | Failed
+ComputeEvent: TypeAlias = Loaded | Unloaded | LoadFailed | Produced | Failed
 
 
 class ComputeThread:
-    """Runs jobs in the order in which they are submitted. `submit` and `stop` are for the network thread."""
+    """Runs jobs in the order in which they are submitted. `submit` and `stop` are for the network thread.
 
-    def __init__(self, load: Callable[[], ServedModel], post: Callable[[ComputeEvent], None]) -> None:
+    After `idle_unload_s` seconds without a job the model is closed; the next one has it loaded again.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], ServedModel],
+        post: Callable[[ComputeEvent], None],
+        idle_unload_s: float | None = None,
+    ) -> None:
         self._load = load
         self._post = post
+        self._idle_unload_s = idle_unload_s
+        self._model: ServedModel | None = None
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         # A daemon, so that a step that hangs cannot keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="bonsai-edge-compute", daemon=True)
@@ -135,16 +151,47 @@ class ComputeThread:
 
     def _run(self) -> None:
         try:
-            model = self._load()
+            self._load_model()
         except Exception as exc:  # noqa: BLE001  (the network thread raises it)
             self._post(LoadFailed(exc))
             return
         try:
-            self._post(Loaded(model))
-            while (job := self._jobs.get()) is not None:
-                self._generate(model, job)
+            while (job := self._next_job()) is not None:
+                model = self._model or self._load_again_for(job)
+                if model is not None:
+                    self._generate(model, job)
         finally:
-            model.close()
+            self._unload()
+
+    def _next_job(self) -> Job | None:
+        """Wait for a job, and unload the model if that takes too long; None ends the thread."""
+        try:
+            return self._jobs.get(timeout=None if self._model is None else self._idle_unload_s)
+        except queue.Empty:
+            self._unload()
+            self._post(Unloaded())
+            return self._jobs.get()
+
+    def _load_model(self) -> ServedModel:
+        self._model = self._load()
+        self._post(Loaded(self._model))
+        return self._model
+
+    def _load_again_for(self, job: Job) -> ServedModel | None:
+        """Return the model, or None if it cannot be loaded, which fails the job and not the server."""
+        try:
+            return self._load_model()
+        except BonsaiError as exc:
+            self._post(Failed(job, exc))
+        except Exception:
+            logger.exception("The model cannot be loaded again.")
+            self._post(Failed(job, None))
+        return None
+
+    def _unload(self) -> None:
+        if self._model is not None:
+            self._model.close()
+            self._model = None
 
     def _generate(self, model: ServedModel, job: Job) -> None:
         def cancelled() -> bool:

@@ -196,6 +196,8 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True, tag="status", tag_
     steps: int
     seconds_since_step: float | None
     rss_bytes: int
+    loaded: bool = True
+    """Whether the model is in memory; a server that is ready without it loads it for the next generation."""
 
 
 class Cancelling(msgspec.Struct, frozen=True, tag="cancelling", tag_field="type"):

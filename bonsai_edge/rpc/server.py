@@ -14,7 +14,16 @@ from typing import TypeAlias
 
 import zmq
 
-from bonsai_edge.rpc.compute import ComputeEvent, ComputeThread, Failed, Loaded, LoadFailed, Produced, ServedModel
+from bonsai_edge.rpc.compute import (
+    ComputeEvent,
+    ComputeThread,
+    Failed,
+    Loaded,
+    LoadFailed,
+    Produced,
+    ServedModel,
+    Unloaded,
+)
 from bonsai_edge.rpc.listening import Listener, bind, prepare_default_endpoints
 from bonsai_edge.rpc.mailbox import Mailbox
 from bonsai_edge.rpc.messages import HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS, MAX_MESSAGE_BYTES, Limits
@@ -45,7 +54,8 @@ class Server:
     """Serves one model. Making it binds the endpoints; `run` serves in this thread, `with` in the background.
 
     `load` is called on the compute thread once the server answers, so that clients see a server that is loading rather
-    than none. `stop` may be called from any thread and from a signal handler. A server runs once.
+    than none; and again for the first generation after `idle_unload_s` seconds without one. `stop` may be called from
+    any thread and from a signal handler. A server runs once.
     """
 
     def __init__(
@@ -54,6 +64,7 @@ class Server:
         endpoints: Sequence[str] | None = None,
         *,
         limits: Limits | None = None,
+        idle_unload_s: float | None = None,
         send_queue_messages: int = 1_000,
     ) -> None:
         limits = limits or Limits()
@@ -67,7 +78,7 @@ class Server:
         except BaseException:
             self.close()
             raise
-        self._compute = ComputeThread(load, self._events.put)
+        self._compute = ComputeThread(load, self._events.put, idle_unload_s)
         self._text = TextThread(self._events.put)
         self._outbox = Outbox(self._router, lambda client: self._scheduler.end_client(client))
         self._scheduler = Scheduler(self._compute, self._outbox, limits)
@@ -104,7 +115,7 @@ class Server:
     def run(
         self, on_ready: Callable[[ServedModel], None] | None = None, *, stop_on: Sequence[signal.Signals] = ()
     ) -> None:
-        """Serve until `stop` is called; `on_ready` is called once, when the model is loaded.
+        """Serve until `stop` is called; `on_ready` is called once, when the model is first loaded.
 
         `stop_on` signals call `stop`, which only the main thread may ask for. Raises what `load` raised.
         """
@@ -154,9 +165,12 @@ class Server:
             self._service.take_text(event)
         elif isinstance(event, Loaded):
             self._service.start(event.model)
+            is_first = not self._load_ended.is_set()
             self._load_ended.set()
-            if on_ready is not None and self._give_up_at is None:
+            if is_first and on_ready is not None and self._give_up_at is None:
                 on_ready(event.model)
+        elif isinstance(event, Unloaded):
+            self._service.note_unloaded()
         else:
             if isinstance(event, LoadFailed):
                 self._load_error = event.error

@@ -71,6 +71,7 @@ class Service:
         self._outbox = outbox
         self._limits = limits
         self._model: ServedModel | None = None
+        self._is_loaded = False
         self._is_stopping = False
         self._started_at = time.monotonic()
         self._process = psutil.Process()
@@ -78,7 +79,12 @@ class Service:
     def start(self, model: ServedModel) -> None:
         """Answer with a model from now on."""
         self._model = model
+        self._is_loaded = True
         self._scheduler.start(model)
+
+    def note_unloaded(self) -> None:
+        """Tell from now on that the model is not in memory; questions about it and texts are answered as before."""
+        self._is_loaded = False
 
     def stop(self) -> None:
         """End all requests and reject new ones."""
@@ -118,6 +124,7 @@ class Service:
             steps=self._compute.steps,
             seconds_since_step=None if last_step_at is None else now - last_step_at,
             rss_bytes=self._process.memory_info().rss,
+            loaded=self._is_loaded,
         )
 
     def _dispatch(self, route: Route, envelope: Envelope[ClientMessage]) -> None:

@@ -11,9 +11,10 @@ import msgspec
 import numpy as np
 
 from bonsai_edge.backend import ModelRunner
-from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.formats.gguf import MetadataValue
+from bonsai_edge.formats.tensor import QuantizedTensor
 from bonsai_edge.kv_cache import PAGE_TOKENS
+from bonsai_edge.model_spec import ModelSpec
 
 _MOST_PAGE_BYTES = 1 << 30
 
@@ -53,10 +54,10 @@ class Fingerprint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return None
 
 
-def take_fingerprint(checkpoint: Checkpoint, tokenizer: str, runner: ModelRunner, backend_name: str) -> Fingerprint:
+def take_fingerprint(runner: ModelRunner, backend_name: str, tokenizer: str) -> Fingerprint:
     """Return the fingerprint of a loaded model whose tokenizer has that digest; reads all weights once."""
     return Fingerprint(
-        model=model_digest(checkpoint),
+        model=model_digest(runner.spec, runner.tensors),
         tokenizer=tokenizer,
         backend=backend_name,
         page_layout=runner.page_layout,
@@ -66,16 +67,16 @@ def take_fingerprint(checkpoint: Checkpoint, tokenizer: str, runner: ModelRunner
     )
 
 
-def model_digest(checkpoint: Checkpoint) -> str:
+def model_digest(spec: ModelSpec, tensors: Mapping[str, QuantizedTensor]) -> str:
     """Return the SHA-256 of the hyper-parameters and of every weight, as they lie in memory, whatever the file's name.
 
     Samples would be faster and could miss a model that was trained on for a little while.
     """
     digest = hashlib.sha256()
-    spec = asdict(checkpoint.spec)
-    del spec["name"]  # may come from the file's name
-    digest.update(msgspec.json.encode(spec, order="sorted"))
-    for name, tensor in sorted(checkpoint.tensors.items()):
+    constants = asdict(spec)
+    del constants["name"]  # may come from the file's name
+    digest.update(msgspec.json.encode(constants, order="sorted"))
+    for name, tensor in sorted(tensors.items()):
         digest.update(msgspec.json.encode([name, tensor.ggml_type.name, tensor.num_rows, tensor.num_columns]))
         digest.update(tensor.packed.reshape(-1).data)
     return digest.hexdigest()

@@ -15,7 +15,6 @@ import numpy as np
 from bonsai_edge.engine.snapshot import PrefixSnapshot
 from bonsai_edge.errors import SessionNotCachedError
 from bonsai_edge.generation import Message
-from bonsai_edge.kv_cache import PAGE_TOKENS
 from bonsai_edge.sessions.file_format import DamagedSessionError, SessionContent, SessionReader
 from bonsai_edge.sessions.opening import Miss
 from bonsai_edge.sessions.store import SavedSession, SessionStore
@@ -59,21 +58,21 @@ class ModelSessions:
         Raises SessionNotCachedError if the cache holds nothing of it, and as `SessionStore.save` does.
         """
         token_ids, messages = self._split(prompt)
-        snapshot = self._model.engine.snapshot(token_ids)
-        if not snapshot.token_ids:
-            raise SessionNotCachedError(
-                f"The KV cache holds none of the {len(token_ids)} tokens of the session {name!r}.",
-                "Save it after an answer to this prompt, before others need the room.",
+        with self._model.engine.snapshot(token_ids) as snapshot:
+            if not snapshot.token_ids:
+                raise SessionNotCachedError(
+                    f"The KV cache holds none of the {len(token_ids)} tokens of the session {name!r}.",
+                    "Save it after an answer to this prompt, before others need the room.",
+                )
+            content = SessionContent(
+                fingerprint=self._model.fingerprint,
+                model_name=self._model.name,
+                saved_s=int(time.time()),
+                token_ids=snapshot.token_ids,
+                messages=messages,
+                pages=snapshot.pages,
             )
-        content = SessionContent(
-            fingerprint=self._model.fingerprint,
-            model_name=self._model.name,
-            saved_s=int(time.time()),
-            token_ids=snapshot.token_ids,
-            messages=messages,
-            pages=snapshot.pages,
-        )
-        return self.store.save(name, content, replace_foreign=replace_foreign)
+            return self.store.save(name, content, replace_foreign=replace_foreign)
 
     def restore(self, name: str) -> RestoredSession:
         """Put what was saved under a name into the prefix cache, as far as it is proven to fit this model.
@@ -116,8 +115,7 @@ class ModelSessions:
             return RestoredSession(0, messages, Miss("stale", stale))
         if max(token_ids) >= self._model.spec.vocab_size or min(token_ids) < 0:
             return RestoredSession(0, messages, Miss("damaged", "it has token ids that the model does not have"))
-        pages = list(reader.pages())
-        tokens = self._model.engine.restore(PrefixSnapshot(token_ids[: len(pages) * PAGE_TOKENS], pages))
+        tokens = self._model.engine.restore(PrefixSnapshot(token_ids, reader.pages()))
         return RestoredSession(tokens, messages, _shortfall(tokens, len(token_ids), reader.damage))
 
 

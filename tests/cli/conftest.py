@@ -18,6 +18,7 @@ from bonsai_edge.generation import (
     Timings,
     Usage,
 )
+from bonsai_edge.kv_cache import KVType
 from bonsai_edge.sessions.model_sessions import RestoredSession
 from bonsai_edge.sessions.opening import Miss
 from bonsai_edge.sessions.store import SavedSession
@@ -30,6 +31,7 @@ class FakeModel:
     name = "fake"
     backend_name = "fake-backend"
     context = 100
+    kv_type = KVType.F16
     threads = 1
 
     def __init__(self) -> None:

@@ -95,7 +95,7 @@ def test_json_is_one_object_and_nothing_else(cli: CliRunner, fake_model: FakeMod
 
 def test_options_reach_the_loader_and_the_model(cli: CliRunner, fake_model: FakeModel) -> None:
     arguments = "--model m.gguf --backend cpu --threads 3 --context 64 --max-tokens 1 --temperature 0 --seed 9"
-    memory = "--memory 1.5GiB --kv q8 --sessions 2 --force"
+    memory = "--memory 1.5GiB --kv q8 --sessions 2 --load read --lock --force"
     cli.invoke(main, ["generate", "hello", *arguments.split(), *memory.split()])
     assert fake_model.loaded_with == {
         "model": "m.gguf",
@@ -105,6 +105,8 @@ def test_options_reach_the_loader_and_the_model(cli: CliRunner, fake_model: Fake
         "context": 64,
         "kv": "q8",
         "sessions": 2,
+        "load_mode": "read",
+        "lock": True,
         "force": True,
     }
     assert fake_model.options == [GenerationOptions(max_tokens=1, temperature=0, seed=9)]

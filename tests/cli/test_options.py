@@ -36,6 +36,8 @@ def test_defaults_leave_the_choice_to_the_model() -> None:
         "context": None,
         "kv": None,
         "sessions": 1,
+        "load_mode": "auto",
+        "lock": False,
         "force": False,
     }
 

@@ -46,6 +46,7 @@ def test_json_has_every_component_and_what_was_chosen(cli: CliRunner, random_mod
     assert report["predicted_peak_bytes"] == report["total_bytes"] - components["headroom"]
     assert (report["model"], report["backend"], report["threads"]) == ("random-3", "reference", 2)
     assert (report["context"], report["kv_type"], report["sessions"]) == (4096, "f16", 1)
+    assert report["load"] == "mmap"
     assert (report["limit"], report["limit_source"]) == (2 << 30, "--memory")
     assert (report["fits"], report["shortfall"], report["remedy"]) == (True, 0, None)
 
@@ -63,6 +64,7 @@ def test_table_for_people(cli: CliRunner, random_model: Path) -> None:
     assert lines[0] == "random-3 on reference with 1 thread, context 1,024 tokens for each of 2 sessions"
     rows = {name.rstrip(): size for name, size in (line.rsplit(maxsplit=1) for line in lines[2:-2])}
     assert rows["memory"] == "MiB"
+    assert "weights (mapped)" in rows
     assert rows["KV cache (q8)"] == "4.0"
     assert rows["headroom"] == "32.0"
     assert rows["limit (--memory)"] == "2,048.0"

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 import bonsai_edge
 from bonsai_edge.cli import main
-from bonsai_edge.errors import InvalidRequestError, RemoteError
+from bonsai_edge.errors import ContextOverflowError, RemoteError
 from bonsai_edge.generation import Message
 from bonsai_edge.rpc.client import Client
 
@@ -142,11 +142,45 @@ def test_server_says_where_it_listens_and_stops_on_a_signal(
         "context": 64,
         "kv": None,
         "sessions": 1,
+        "load_mode": "auto",
+        "lock": False,
         "force": False,
     }
     assert served_model.is_closed
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"), [("10m", 600.0), ("2h", 7200.0), ("90s", 90.0), ("90", 90.0), (None, None)]
+)
+def test_time_until_unloading_reaches_the_server_and_the_choices_of_the_first_load_stay(
+    cli: CliRunner, served_model: FakeModel, monkeypatch: pytest.MonkeyPatch, time: str | None, seconds: float | None
+) -> None:
+    class FakeServer:
+        endpoints = ("ipc:///nowhere",)
+
+        def __init__(self, load: Callable[[], FakeModel], endpoints: object, *, idle_unload_s: float | None) -> None:
+            assert idle_unload_s == seconds
+            self.load = load
+
+        def run(self, on_ready: object, *, stop_on: object) -> None:
+            for context, kv in ((None, None), (100, "f16")):
+                self.load()
+                assert (served_model.loaded_with["context"], served_model.loaded_with["kv"]) == (context, kv)
+
+    monkeypatch.setattr("bonsai_edge.rpc.server.Server", FakeServer)
+    result = cli.invoke(main, ["serve", *([] if time is None else ["--idle-unload", time])])
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize("time", ["0", "soon", "-1s", "1.5m", "10 m"])
+def test_what_is_no_time_is_wrong_use(cli: CliRunner, time: str) -> None:
+    result = cli.invoke(main, ["serve", "--idle-unload", time])
+    assert result.exit_code == 2
+    assert result.stderr.endswith(
+        f"Error: Invalid value for '--idle-unload': '{time}' is not a time. Write it as 10m, 2h, 90s or 90.\n"
+    )
 
 
 def test_default_endpoints_are_a_private_socket_and_loopback(
@@ -227,14 +261,14 @@ def test_pin_that_does_not_fit_ends_the_server_and_closes_the_model(
     cli: CliRunner, served_model: FakeModel, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def pin(name: str, prefix: object) -> int:
-        raise InvalidRequestError("The prefix is too long.", "Shorten it.")
+        raise ContextOverflowError("The prefix is too long.", "Shorten it.", prompt_tokens=9, limit=8, max_tokens=0)
 
     monkeypatch.setattr(served_model, "pin", pin, raising=False)
     file = tmp_path / "system.txt"
     file.write_text("a")
     result = cli.invoke(main, ["serve", "--bind", endpoint, "--pin", str(file)])
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[1] == "Error [invalid_request]: The prefix is too long. Shorten it."
+    assert result.stderr.splitlines()[1] == "Error [context_overflow]: The prefix is too long. Shorten it."
     assert served_model.is_closed
 
 

@@ -11,7 +11,7 @@ from bonsai_edge.engine.engine import Engine
 from bonsai_edge.engine.pins import PinnedPrefixes
 from bonsai_edge.errors import KVCacheFullError
 from fake_runner import CountingRunner
-from paging_checks import check_pages
+from paging_checks import check_pages, taken_snapshot
 
 FOLDER = str(Path(bonsai_edge.engine.__file__).parent)
 TEXT = [token % 90 for token in range(75)]
@@ -57,7 +57,7 @@ def use(engine, pins):
         with first.fork() as second:
             second.prefill([1] * 8)
             first.prefill([2] * 25)
-    snapshot = engine.snapshot(TEXT)
+    snapshot = taken_snapshot(engine, TEXT)
     pins.pin("a", TEXT[:40])
     with engine.sequence(96) as apart:
         apart.prefill([3] * 96)
@@ -104,3 +104,24 @@ def read_back(engine, runner):
         assert runner.pages[sequence._table.pages].reshape(-1)[: len(prompt)].tolist() == prompt
     for sequence in sequences:
         sequence.close()
+
+
+@pytest.mark.parametrize("rest_writes_first", [True, False])
+def test_pages_that_an_interrupt_has_lost_are_found_when_running_sequences_need_them(monkeypatch, rest_writes_first):
+    runner = CountingRunner(num_pages=3)
+    engine = Engine(runner)
+    with engine.open_prompt(TEXT[:40], 24) as first:
+        first.prefill(TEXT[:40])
+        with monkeypatch.context() as patch, first.fork() as second:
+            patch.setattr(engine.pool, "release", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                second.decode(1)  # in its own copy; that it has left the shared page is not counted any more
+        with engine.sequence(32) as rest:
+            steps = [lambda: first.prefill([2] * 24), lambda: rest.decode(3)]
+            for step in reversed(steps) if rest_writes_first else steps:
+                step()
+            check_pages(engine, runner, {first: [*TEXT[:40], *[2] * 24], rest: [3]})
+
+
+def interrupt(page):
+    raise KeyboardInterrupt

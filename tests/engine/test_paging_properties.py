@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bonsai_edge.engine.engine import Engine
 from bonsai_edge.engine.pins import PinnedPrefixes
+from bonsai_edge.engine.snapshot import PrefixSnapshot
 from bonsai_edge.errors import KVCacheFullError
 from bonsai_edge.kv_cache import PAGE_TOKENS
 from fake_runner import CountingRunner
@@ -187,19 +188,40 @@ class Sequences(RuleBasedStateMachine):
     @rule(text=texts)
     def take_a_snapshot(self, text):
         cached = longest_cached(self.engine, text)
-        snapshot = self.engine.snapshot(text)
-        assert list(snapshot.token_ids) == text[:cached]
-        assert len(snapshot.pages) == -(-cached // PAGE_TOKENS)
-        self.snapshots.append(snapshot)
+        try:
+            with self.engine.snapshot(text) as snapshot:
+                assert list(snapshot.token_ids) == text[:cached]
+                pages = []
+                for page in snapshot.pages:
+                    pages.append(page)
+                    self.grow_any(len(pages))
+        except KVCacheFullError:
+            assert self.texts or self.pins.num_tokens
+            return
+        assert len(pages) == -(-cached // PAGE_TOKENS)
+        self.snapshots.append(PrefixSnapshot(snapshot.token_ids, pages))
 
     @precondition(lambda self: self.snapshots)
-    @rule(number=numbers)
-    def restore(self, number):
+    @rule(number=numbers, num_readable=numbers)
+    def restore(self, number, num_readable):
         snapshot = self.snapshots[number % len(self.snapshots)]
-        free = self.engine.pool.num_free
-        cached = self.engine.restore(snapshot)
+        num_readable %= 2 * len(snapshot.pages) + 1
+
+        def reading():
+            for index, page in enumerate(snapshot.pages[:num_readable]):
+                self.grow_any(index)
+                yield page
+
+        free = self.engine.num_free_pages
+        cached = self.engine.restore(PrefixSnapshot(snapshot.token_ids, reading()))
         assert cached == longest_cached(self.engine, snapshot.token_ids)
-        assert cached == len(snapshot.token_ids) or free < len(snapshot.pages)
+        assert cached >= min(len(snapshot.token_ids), PAGE_TOKENS * min(num_readable, free))
+
+    def grow_any(self, number):
+        """Append to a sequence in between, if there is one that may grow."""
+        if self.texts:
+            sequence = self.chosen(number)
+            self.append(sequence, self.fitting(sequence, [1, 2] * 16))
 
     @invariant()
     def every_sequence_reads_back_its_tokens(self):

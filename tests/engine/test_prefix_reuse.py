@@ -9,7 +9,7 @@ from bonsai_edge.engine.engine import Engine
 from bonsai_edge.engine.snapshot import PrefixSnapshot
 from bonsai_edge.errors import InvalidRequestError, KVCacheFullError
 from fake_runner import CountingRunner
-from paging_checks import check_pages
+from paging_checks import check_pages, taken_snapshot
 
 TEXT = [token % 90 for token in range(100)]  # three pages and four tokens
 
@@ -224,7 +224,7 @@ def test_an_interrupted_step_that_runs_on_cannot_write_into_pages_of_others(engi
 
 def test_a_restored_snapshot_is_found_as_if_it_had_been_computed(engine, runner):
     compute(engine, TEXT).close()
-    snapshot = engine.snapshot([*TEXT, 7, 8])
+    snapshot = taken_snapshot(engine, [*TEXT, 7, 8])
     assert snapshot.token_ids == tuple(TEXT)
     assert [page.shape for page in snapshot.pages] == [(runner.page_bytes,)] * 4
     other_runner = CountingRunner()
@@ -239,13 +239,13 @@ def test_a_restored_snapshot_is_found_as_if_it_had_been_computed(engine, runner)
 
 
 def test_a_snapshot_of_what_is_not_cached_is_empty(engine):
-    assert engine.snapshot(TEXT) == PrefixSnapshot((), [])
+    assert taken_snapshot(engine, TEXT) == PrefixSnapshot((), [])
     assert engine.restore(PrefixSnapshot((), [])) == 0
 
 
 def test_a_snapshot_is_restored_as_far_as_there_are_free_pages(engine, runner):
     compute(engine, TEXT).close()
-    snapshot = engine.snapshot(TEXT)
+    snapshot = taken_snapshot(engine, TEXT)
     with engine.sequence(7 * 32) as rest:
         rest.prefill([9] * 224)
         assert engine.restore(snapshot) == 32
@@ -258,11 +258,58 @@ def test_a_snapshot_is_restored_as_far_as_there_are_free_pages(engine, runner):
 
 def test_restoring_does_not_break_what_was_promised(engine, runner):
     compute(engine, TEXT).close()
-    snapshot = engine.snapshot(TEXT)
+    snapshot = taken_snapshot(engine, TEXT)
     with engine.sequence(8 * 32) as rest:
         engine.restore(snapshot)
         rest.prefill([9] * 256)
         check_pages(engine, runner, {rest: [9] * 256})
+
+
+def test_a_snapshot_that_ends_early_is_restored_so_far(engine, runner):
+    compute(engine, TEXT).close()
+    snapshot = taken_snapshot(engine, TEXT)
+    other_runner = CountingRunner()
+    other = Engine(other_runner)
+    assert other.restore(PrefixSnapshot(snapshot.token_ids, snapshot.pages[:2])) == 64
+    check_pages(other, other_runner, {})
+
+
+def test_pages_of_a_snapshot_are_held_until_it_is_read_and_others_go_on(engine, runner):
+    compute(engine, TEXT).close()
+    with engine.snapshot(TEXT) as snapshot:
+        assert engine.num_free_pages == 4
+        pages = iter(snapshot.pages)
+        next(pages)
+        with compute(engine, [*TEXT, 9]) as sequence:
+            assert sequence.length == 101
+        assert len(list(pages)) == 3
+        with pytest.raises(KVCacheFullError):
+            engine.sequence(5 * 32)
+    assert engine.num_free_pages == 8
+    check_pages(engine, runner, {})
+
+
+def test_a_snapshot_of_pages_that_are_promised_is_refused(engine, runner):
+    compute(engine, TEXT).close()
+    with engine.sequence(6 * 32) as rest:
+        with pytest.raises(KVCacheFullError), engine.snapshot(TEXT):
+            pass
+        rest.prefill([9] * 192)
+        check_pages(engine, runner, {rest: [9] * 192})
+
+
+def test_a_snapshot_is_what_was_known_though_its_last_page_is_written_on(engine, runner):
+    with engine.open_prompt(TEXT[:40], 20) as sequence:
+        sequence.prefill(TEXT[:40])
+        with sequence.fork():
+            pass  # closed, it lets others find the last page, which both share
+        with engine.snapshot(TEXT[:40]) as snapshot:
+            pages = iter(snapshot.pages)
+            next(pages)
+            sequence.prefill([7] * 20)
+            assert [page.view(np.int32)[:9].tolist() for page in pages] == [[*TEXT[32:40], -1]]
+        assert snapshot.token_ids == tuple(TEXT[:40])
+        check_pages(engine, runner, {sequence: [*TEXT[:40], *[7] * 20]})
 
 
 def test_a_snapshot_of_other_pages_is_refused(engine, runner):
@@ -270,14 +317,14 @@ def test_a_snapshot_of_other_pages_is_refused(engine, runner):
     with pytest.raises(InvalidRequestError) as caught:
         engine.restore(PrefixSnapshot((1, 2), [page]))
     assert str(caught.value) == (
-        "A snapshot of 2 tokens has 1 pages of 128 bytes here; this one has 1 of [127]. "
+        "A page has 127 bytes, those of this model have 128. "
         "Restore it with the model and the KV type that it was taken with."
     )
 
 
 def test_a_closed_engine_opens_nothing(engine):
     engine.close()
-    for use in (lambda: engine.open_prompt([1], 1), lambda: engine.snapshot([1]), lambda: engine.sequence(1)):
+    for use in (lambda: engine.open_prompt([1], 1), lambda: taken_snapshot(engine, [1]), lambda: engine.sequence(1)):
         with pytest.raises(InvalidRequestError, match=r"^The model is closed\."):
             use()
 

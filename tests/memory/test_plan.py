@@ -28,7 +28,7 @@ class FakeBackend(ReferenceBackend):
     def scratch_bytes(self, spec, threads, sequences):
         return (10 + threads + sequences) * MIB
 
-    def compiler_bytes(self):
+    def compiler_bytes(self, kv_type):
         return 7 * MIB
 
 
@@ -103,6 +103,19 @@ def test_last_type_of_a_backend_goes_down_to_the_least_context():
     assert (made.context, made.kv_type) == (512, KVType.F16)
 
 
+def test_kernels_that_are_not_compiled_yet_count_for_their_type_alone():
+    class HalfWarmBackend(FakeBackend):
+        def compiler_bytes(self, kv_type):
+            return (7 if kv_type is KVType.F16 else 407) * MIB
+
+    def chosen(process_bytes):
+        made = plan_memory(checkpoint(), device(process_bytes), HalfWarmBackend(), 2)
+        return made.kv_type, made.context, made.compiler_bytes // MIB
+
+    assert chosen(bytes_for(4096, KVType.F16)) == (KVType.F16, 4096, 7)
+    assert chosen(bytes_for(4096, KVType.F16) - 1) == (KVType.Q8, 2304, 407)
+
+
 def test_type_that_was_asked_for_stays_and_the_context_follows():
     made = plan(bytes_for(1500, KVType.F16), kv_type=KVType.F16)
     assert (made.context, made.kv_type) == (1280, KVType.F16)
@@ -150,6 +163,8 @@ def test_limit_that_does_not_count_mapped_files_has_room_for_them_besides():
     limit = MemoryLimit("RLIMIT_DATA", GIB, GIB, counts_mapped=False)
     made = plan_memory(checkpoint(), device(8 * GIB, limit), FakeBackend())
     assert (made.limit_source, made.limit_bytes) == ("RLIMIT_DATA", GIB + WEIGHT_BYTES)
+    made = plan_memory(checkpoint(), device(8 * GIB, limit), FakeBackend(), weights_are_mapped=False)
+    assert (made.limit_source, made.limit_bytes) == ("RLIMIT_DATA", GIB)
 
 
 def test_one_byte_too_few_does_not_fit_and_exactly_enough_does():

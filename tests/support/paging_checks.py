@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from bonsai_edge.engine.engine import Engine
 from bonsai_edge.engine.prefix_cache import CachedPage
 from bonsai_edge.engine.sequence import TokenSequence
+from bonsai_edge.engine.snapshot import PrefixSnapshot
 from bonsai_edge.kv_cache import PAGE_TOKENS
 from fake_runner import CountingRunner
 
@@ -44,6 +45,12 @@ def check_pages(engine: Engine, runner: CountingRunner, texts: Mapping[TokenSequ
 def longest_cached(engine: Engine, token_ids: Sequence[int]) -> int:
     """Return how many tokens of a text are cached, found by comparing it with every cached text."""
     return max((_common(text, token_ids) for text in _texts(engine._paging.cache.root, [])), default=0)
+
+
+def taken_snapshot(engine: Engine, token_ids: Sequence[int]) -> PrefixSnapshot:
+    """Return what is cached of a text with its pages read, so that it outlives the engine."""
+    with engine.snapshot(token_ids) as snapshot:
+        return PrefixSnapshot(snapshot.token_ids, list(snapshot.pages))
 
 
 def _nodes(node: CachedPage) -> Iterator[CachedPage]:

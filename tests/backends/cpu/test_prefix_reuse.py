@@ -6,6 +6,7 @@ import pytest
 import bonsai_edge
 from bonsai_edge.generation import Message
 from gguf_files import write_random_model
+from paging_checks import taken_snapshot
 
 SYSTEM = Message("system", "You turn what people say into commands of a robot. Answer with JSON only, and be brief.")
 QUESTIONS = ["pick up the red cube", "pick up the red cup and bring it to me", "go to the kitchen"]
@@ -62,7 +63,7 @@ def test_a_snapshot_restored_in_another_model_gives_the_same_bits(load):
         cold = model.logits(token_ids)
         with model.engine.open_prompt(token_ids, 0) as sequence:
             sequence.prefill(token_ids)
-        snapshot = model.engine.snapshot(token_ids)
+        snapshot = taken_snapshot(model.engine, token_ids)
     with load() as model:
         assert model.engine.restore(snapshot) == 100
         with model.engine.open_prompt(token_ids, 0) as sequence:

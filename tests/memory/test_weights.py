@@ -1,0 +1,167 @@
+import ctypes
+import errno
+import mmap
+import os
+import resource
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from bonsai_edge.errors import InsufficientMemoryError, ModelNotFoundError
+from bonsai_edge.formats.checkpoint import Checkpoint, open_checkpoint
+from bonsai_edge.memory import weights
+from bonsai_edge.memory.weights import LoadMode, bring_weights_in, file_system_of, require_lockable, resolve_load_mode
+from gguf_files import write_random_model
+
+MIB = 1 << 20
+LOCK_REMEDY = (
+    "Raise it (`ulimit -l unlimited`; LimitMEMLOCK=infinity in a systemd unit; --ulimit memlock=-1 for Docker), or "
+    "load without --lock."
+)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Checkpoint:
+    return open_checkpoint(write_random_model(tmp_path / "model.gguf", tied=False))
+
+
+@pytest.fixture
+def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Return a function that pretends that the test's directory is a mount point of a file system."""
+
+    def mount(file_system: str) -> Path:
+        mounts = [("/", "ext4"), (str(tmp_path), "tmpfs"), (str(tmp_path), file_system), (str(tmp_path) + "2", "nfs")]
+        partitions = [SimpleNamespace(mountpoint=point, fstype=fstype) for point, fstype in mounts]
+        monkeypatch.setattr(psutil, "disk_partitions", lambda all: partitions)
+        return tmp_path / "models" / "model.gguf"
+
+    return mount
+
+
+@pytest.mark.parametrize("file_system", ["ext4", "btrfs", "overlay", "apfs", "vfat", ""])
+def test_weights_of_a_local_file_system_are_mapped(mount, file_system) -> None:
+    assert resolve_load_mode(LoadMode.AUTO, mount(file_system)) is LoadMode.MMAP
+
+
+@pytest.mark.parametrize("file_system", ["nfs4", "cifs", "smb3", "9p", "virtiofs", "fuse.sshfs", "fuseblk", "macfuse"])
+def test_weights_of_a_network_or_fuse_file_system_are_copied(mount, file_system) -> None:
+    assert resolve_load_mode(LoadMode.AUTO, mount(file_system)) is LoadMode.READ
+
+
+def test_mode_that_was_asked_for_stays(mount) -> None:
+    assert resolve_load_mode(LoadMode.MMAP, mount("nfs")) is LoadMode.MMAP
+    assert resolve_load_mode(LoadMode.READ, mount("ext4")) is LoadMode.READ
+
+
+def test_link_counts_as_the_file_that_it_names(mount, tmp_path: Path) -> None:
+    path = mount("nfs")
+    path.parent.mkdir()
+    path.touch()
+    (tmp_path / "link").symlink_to(path)
+    assert file_system_of(tmp_path / "link") == "nfs"
+
+
+def test_a_real_file_lies_on_a_known_file_system(tmp_path: Path) -> None:
+    assert file_system_of(tmp_path / "model.gguf")
+
+
+def test_copied_weights_are_the_files_and_outlive_it(checkpoint: Checkpoint) -> None:
+    copied = bring_weights_in(checkpoint, LoadMode.READ, lock=False)
+    checkpoint.path.write_bytes(b"\0" * checkpoint.num_bytes)  # the mapping shows it, the copy does not
+    name = "blk.0.attn_q.weight"
+    assert not checkpoint.tensors[name].packed.any()
+    assert copied.tensors[name].packed.any()
+    assert not copied.tensors[name].packed.flags.writeable
+    assert copied.spec == checkpoint.spec
+
+
+def test_mapped_weights_stay_where_they_are(checkpoint: Checkpoint) -> None:
+    assert bring_weights_in(checkpoint, LoadMode.MMAP, lock=False) is checkpoint
+
+
+def test_file_that_vanished_is_refused(checkpoint: Checkpoint) -> None:
+    checkpoint.path.unlink()
+    with pytest.raises(ModelNotFoundError) as caught:
+        bring_weights_in(checkpoint, LoadMode.MMAP, lock=False)
+    assert str(caught.value) == (
+        f"{checkpoint.path} cannot be read: No such file or directory. Check the storage that it lies on."
+    )
+
+
+class FakeSystem:
+    """Remembers what was locked, or refuses it."""
+
+    def __init__(self, refusal: int = 0) -> None:
+        self.refusal = refusal
+        self.locked: list[tuple[int, int]] = []
+        self.mapped: list[tuple[int, int]] = []
+
+    def mlock(self, start: ctypes.c_void_p, num_bytes: ctypes.c_size_t) -> int:
+        assert start.value is not None
+        self.locked.append((start.value, num_bytes.value))
+        ctypes.set_errno(self.refusal)
+        return -1 if self.refusal else 0
+
+    def madvise(self, start: ctypes.c_void_p, num_bytes: ctypes.c_size_t, advice: ctypes.c_int) -> int:
+        assert start.value is not None
+        assert start.value % mmap.PAGESIZE == 0
+        assert advice.value == 22  # MADV_POPULATE_READ
+        self.mapped.append((start.value, num_bytes.value))
+        return -1 if self.refusal else 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an advice of Linux")
+@pytest.mark.parametrize("refusal", [0, errno.EINVAL])  # by a kernel before 5.14, where page faults do it later
+def test_pages_of_all_weights_but_a_separate_embedding_are_mapped_before_the_first_token(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, refusal: int
+) -> None:
+    system = FakeSystem(refusal)
+    monkeypatch.setattr(weights, "_system", lambda: system)
+    bring_weights_in(checkpoint, LoadMode.MMAP, lock=False)
+    wanted = {tensor.packed.ctypes.data + tensor.num_bytes for tensor in checkpoint.tensors.values()}
+    embedding = checkpoint.tensors["token_embd.weight"]
+    wanted.remove(embedding.packed.ctypes.data + embedding.num_bytes)
+    assert {start + num_bytes for start, num_bytes in system.mapped} == wanted
+
+
+@pytest.mark.parametrize("mode", [LoadMode.MMAP, LoadMode.READ])
+def test_locking_covers_every_weight_once(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, mode) -> None:
+    system = FakeSystem()
+    monkeypatch.setattr(weights, "_system", lambda: system)
+    held = bring_weights_in(checkpoint, mode, lock=True)
+    [(start, num_bytes)] = system.locked
+    for tensor in held.tensors.values():
+        assert start <= tensor.packed.ctypes.data
+        assert tensor.packed.ctypes.data + tensor.num_bytes <= start + num_bytes
+    assert num_bytes <= checkpoint.num_bytes
+
+
+def test_refused_lock_names_the_limit_and_how_to_raise_it(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "_system", lambda: FakeSystem(errno.ENOMEM))
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (8 * MIB, 8 * MIB))
+    with pytest.raises(InsufficientMemoryError) as caught:
+        bring_weights_in(checkpoint, LoadMode.MMAP, lock=True)
+    assert caught.value.cause == (
+        "1 MiB of weights cannot be locked into memory (Cannot allocate memory); RLIMIT_MEMLOCK is 8 MiB."
+    )
+    assert caught.value.remedy == LOCK_REMEDY
+
+
+def test_lock_that_is_known_to_be_refused_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (8 * MIB, 8 * MIB))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    require_lockable(8 * MIB)
+    with pytest.raises(
+        InsufficientMemoryError, match=r"^9 MiB of weights cannot be locked .* RLIMIT_MEMLOCK is 8 MiB\."
+    ):
+        require_lockable(8 * MIB + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)  # who may have the right to lock more
+    require_lockable(9 * MIB)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    require_lockable(1 << 50)
