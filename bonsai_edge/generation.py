@@ -15,7 +15,7 @@ DEFAULT_MAX_TOKENS = 512
 MOST_LOGIT_BIAS = 1e6
 
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled"]
-OverflowPolicy: TypeAlias = Literal["refuse", "truncate_middle", "drop_oldest_turns"]
+OverflowPolicy: TypeAlias = Literal["refuse", "truncate_middle", "drop_oldest_turns", "shift"]
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,9 +100,12 @@ class Dropped(msgspec.Struct, frozen=True, kw_only=True):
 
     policy: OverflowPolicy
     tokens: int
-    """Tokens of the prompt that the model did not read; a marker that stands in their place is not counted."""
+    """Tokens of the prompt that the model did not read, a marker in their place not counted; after shifts those of
+    prompt and answer that it forgot on the way."""
     first_position: int
-    """The model read the prompt as it was sent up to this position."""
+    """Where the first of them stood: up to there the model had the prompt as it was sent."""
+    shifts: int = 0
+    """How often the context was shifted."""
     turns: int = 0
     """Whole turns that were dropped."""
     messages: tuple[int, ...] = ()

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bonsai_edge.backend import ModelRunner
+from bonsai_edge.engine.context_shift import ShiftedContext
 from bonsai_edge.engine.engine import Engine
 from bonsai_edge.engine.pins import PinnedPrefixes
 from bonsai_edge.engine.sampling import Sampler, SamplingDefaults
@@ -150,6 +151,7 @@ class Model:
             encode=self.encode_prompt,
         )
         sampler = Sampler(options, self.sampling_defaults, self.spec.vocab_size, fitted.token_ids)
+        shifted = ShiftedContext(self.context, fitted.num_sink_tokens) if options.on_overflow == "shift" else None
         generation = TokenGeneration(
             self.engine,
             fitted.token_ids,
@@ -157,6 +159,7 @@ class Model:
             fitted.max_tokens,
             self.tokenizer.stop_ids,
             cancelled or (lambda: False),
+            shifted,
         )
         return self._events(generation, fitted, options.stop, sampler.seed)
 
@@ -284,7 +287,7 @@ class Model:
             model=self.name,
             seed=seed,
             context_full=finish_reason == "length" and fitted.is_answer_limited,
-            dropped=fitted.dropped,
+            dropped=fitted.dropped or generation.forgotten,
         )
 
 

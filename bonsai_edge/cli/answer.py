@@ -53,8 +53,13 @@ def figures(result: GenerationResult, threads: int | None = None) -> str:
 def _notes(result: GenerationResult) -> Iterator[str]:
     """Say what a reader of the answer must not miss: what the model did not read, and why it was cut short."""
     dropped = result.dropped
-    if dropped is not None:
-        turns = f", {dropped.turns} turn{'' if dropped.turns == 1 else 's'}" if dropped.turns else ""
+    if dropped is not None and dropped.shifts:
+        yield (
+            f"{dropped.policy}: {dropped.tokens} tokens were forgotten on the way, from position "
+            f"{dropped.first_position}, in {_counted(dropped.shifts, 'shift')}."
+        )
+    elif dropped is not None:
+        turns = f", {_counted(dropped.turns, 'turn')}" if dropped.turns else ""
         yield (
             f"{dropped.policy}: {dropped.tokens} of {result.usage.prompt_tokens} tokens of the prompt were left out, "
             f"from position {dropped.first_position}{turns}."
@@ -72,4 +77,8 @@ def _speed(tokens_per_s: float | None) -> str:
 
 
 def _team(threads: int | None) -> str:
-    return "" if threads is None else f" with {threads} thread{'' if threads == 1 else 's'}"
+    return "" if threads is None else f" with {_counted(threads, 'thread')}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -192,8 +192,8 @@ _GENERATION_OPTIONS = [
         type=click.Choice(get_args(OverflowPolicy)),
         metavar="POLICY",
         help="When prompt and answer do not fit into the context: refuse; truncate_middle cuts the longest messages in "
-        "their middle; drop_oldest_turns forgets the beginning of a conversation. What was left out is told.  "
-        "[default: refuse]",
+        "their middle; drop_oldest_turns forgets the beginning of a conversation; shift lets an answer go on and "
+        "forgets what came before. What was left out is told.  [default: refuse]",
     ),
     click.option(
         "--temperature",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
 
 from bonsai_edge.backend import Batch, ModelRunner
+from bonsai_edge.engine.context_shift import shift
 from bonsai_edge.engine.kv_pages import PagePool
 from bonsai_edge.engine.paging import PageTable, Paging
 from bonsai_edge.engine.prefix_hint import log_early_difference
@@ -67,6 +68,24 @@ class Engine:
             match = self._paging.cache.match(prompt_ids[:-1])
             log_early_difference(match, prompt_ids)
             return TokenSequence(self, self._paging.open_prompt(match, prompt_ids, len(prompt_ids) + max_tokens))
+
+    def open_shifted(self, prompt_ids: Sequence[int], num_tokens: int) -> TokenSequence:
+        """Open a sequence like `open_prompt` that always has pages enough to be shifted, with room for `num_tokens`.
+
+        It shares no pages: what is cached of the prompt is copied, and what it computes is cached when it closes, if it
+        was not shifted. Raises KVCacheFullError.
+        """
+        with self._lock:
+            self._enter()
+            match = self._paging.cache.match(prompt_ids[:-1])
+            log_early_difference(match, prompt_ids)
+            return TokenSequence(self, self._paging.open_unshared(match, prompt_ids, num_tokens))
+
+    def shift(self, table: PageTable, num_sink_pages: int, cancelled: Callable[[], bool]) -> int | None:
+        """Let a sequence forget the older half of its tokens; see `TokenSequence.shift`."""
+        with self._lock:
+            self._enter()
+            return shift(table, num_sink_pages, self._paging, self.runner, cancelled)
 
     def fork(self, table: PageTable) -> PageTable:
         """Return a second table of the same pages; see `TokenSequence.fork`."""

@@ -34,6 +34,10 @@ class PagePool:
         """Return how many hold the page."""
         return self._num_holders[page]
 
+    def is_shared(self, page: int) -> bool:
+        """Return whether its holder is not alone with the page, because it is kept or has other holders."""
+        return self._num_holders[page] > 1 or page in self._kept
+
     def allocate(self) -> int:
         """Return a page for one holder; there must be a free one."""
         if self._empty:

@@ -19,7 +19,8 @@ from bonsai_edge.kv_cache import PAGE_TOKENS
 class PageTable:
     """The pages of one sequence, in order, and how many tokens are in them; made by `Paging`.
 
-    One whose `token_ids` are None takes nothing from the prefix cache and adds nothing to it.
+    One whose `token_ids` are None takes nothing from the prefix cache and adds nothing to it. One that `is_unshared`
+    adds nothing before it closes, so that it is free to change its pages.
     """
 
     def __init__(self, most_pages: int, token_ids: list[int] | None, last_cached: CachedPage) -> None:
@@ -27,6 +28,7 @@ class PageTable:
         self.length = 0
         self.most_pages = most_pages
         self.token_ids = token_ids
+        self.is_unshared = False
         self.last_cached = last_cached
 
     @property
@@ -91,11 +93,37 @@ class Paging:
             self._begin_with(match.tail, match.tail_length, table)
         return table
 
+    def open_unshared(self, match: Match, token_ids: Sequence[int], num_tokens: int) -> PageTable:
+        """Make a table like `open_prompt` whose pages, copied where they are cached, are nobody else's until it closes.
+
+        Raises KVCacheFullError.
+        """
+        table = self.open(num_tokens)
+        table.is_unshared = True
+        cached = match.pages if match.tail is None else [*match.pages, match.tail.page]
+        for page in cached:
+            self.pool.retain(page)  # so that none makes room for the copy of another
+        for page in cached:
+            if self.pool.num_free:
+                own = self.pool.allocate()
+                self._runner.copy_page(page, own)
+                table.pages.append(own)
+        table.length = min(match.num_tokens, len(table.pages) * PAGE_TOKENS)
+        table.token_ids = list(token_ids[: table.length])
+        while cached:
+            self.pool.release(cached.pop())
+        return table
+
     def fork(self, table: PageTable) -> PageTable:
-        """Make a second table with the same tokens and the same room; raises KVCacheFullError."""
+        """Make a second table with the same tokens and the same room; raises KVCacheFullError.
+
+        An unshared table, and its fork, are then apart from the prefix cache: neither holds the pages that it knows.
+        """
         num_to_copy = 0 if table.open_page is None else 1
         started = table.pages[: table.num_started]
         self._admit(table.most_pages * PAGE_TOKENS, table.most_pages + num_to_copy, started)
+        if table.is_unshared:
+            table.token_ids = None
         token_ids = None if table.token_ids is None else list(table.token_ids)
         fork = self._add(PageTable(table.most_pages, token_ids, table.last_cached))
         for page in started:
@@ -129,7 +157,7 @@ class Paging:
     def cache_tail(self, table: PageTable) -> None:
         """Let others find the tokens of a last page that is not full; the table may not write to it afterwards."""
         self._cache_whole_pages(table)  # all of them are findable, unless `advance` was interrupted
-        if table.token_ids is None or table.open_page is None:
+        if table.token_ids is None or table.is_unshared or table.open_page is None:
             return
         tail = tuple(table.token_ids[table.num_cached_pages * PAGE_TOKENS : table.length])
         siblings = table.last_cached.children.values()
@@ -137,6 +165,7 @@ class Paging:
 
     def close(self, table: PageTable) -> None:
         """Give the pages back; those whose tokens are known stay findable until they are needed."""
+        table.is_unshared = False
         self.cache_tail(table)
         table.length = 0
         while table.pages:
@@ -202,6 +231,8 @@ class Paging:
         table.length += num_tokens
 
     def _cache_whole_pages(self, table: PageTable) -> None:
+        if table.is_unshared:
+            return
         while table.token_ids is not None and (table.num_cached_pages + 1) * PAGE_TOKENS <= table.length:
             start = table.num_cached_pages * PAGE_TOKENS
             token_page = tuple(table.token_ids[start : start + PAGE_TOKENS])

@@ -79,5 +79,14 @@ class TokenSequence:
         """Stay open only to keep whole pages from being forgotten; the sequence cannot grow any more."""
         self._engine.keep_whole_pages(self._table)
 
+    def shift(self, num_sink_pages: int = 1, cancelled: Callable[[], bool] = lambda: False) -> int | None:
+        """Forget the older half of the tokens after the first pages, move the rest up, and return how many went.
+
+        There must be two full pages or more after the first. Raises KVCacheFullError if the sequence shares pages and
+        there are too few to copy them, which cannot be with `Engine.open_shifted`. None if cancelled meanwhile; nothing
+        but `close` may follow then.
+        """
+        return self._engine.shift(self._table, num_sink_pages, cancelled)
+
     def _step(self, token_ids: Sequence[int], logit_rows: Sequence[int]) -> npt.NDArray[np.float32]:
         return self._engine.step(self._table, token_ids, logit_rows)

@@ -1,7 +1,8 @@
 """What becomes of a prompt that does not fit into the context together with its answer.
 
 It is refused with the numbers, or shortened by the policy that the request asked for, and the result says by how much.
-Nothing here knows the engine: all of it happens before the first step.
+All of it happens before the first step. `shift` leaves the prompt alone and forgets while the answer is made, which is
+the engine's affair: here it only lets the answer be longer than the room for it.
 """
 
 from __future__ import annotations
@@ -31,16 +32,18 @@ Encode: TypeAlias = Callable[[Prompt], list[int]]
 
 @dataclass(frozen=True)
 class FittedPrompt:
-    """A prompt that fits into the context with an answer of `max_tokens`.
+    """A prompt that fits into the context with an answer of `max_tokens`, or that may be shifted out of it meanwhile.
 
     `num_sent` counts the tokens of the prompt as it was sent. `is_answer_limited` says that no number was asked for
-    and that the context has less room than the usual DEFAULT_MAX_TOKENS.
+    and that the context has less room than the usual DEFAULT_MAX_TOKENS. The first `num_sink_tokens`, those of the
+    system's messages, must not be forgotten if the context is shifted.
     """
 
     token_ids: list[int]
     num_sent: int
     max_tokens: int
     is_answer_limited: bool
+    num_sink_tokens: int
     dropped: Dropped | None
 
 
@@ -60,36 +63,44 @@ def fit_prompt(
         )
     token_ids = encode(prompt)
     num_sent, dropped = len(token_ids), None
-    answer_tokens = options.max_tokens or least_answer(policy, context)
+    answer_tokens = _room_for_answer(options, context)
     if num_sent + answer_tokens > context:
         shortened = _shorten(prompt, token_ids, policy, context - answer_tokens, tokenizer, encode)
         if shortened is not None:
             token_ids, dropped = shortened
-        elif num_sent + (options.max_tokens or 1) > context:  # else a short answer is better than none
+        elif options.max_tokens is not None or num_sent >= context:  # else a short answer is better than none
             raise _refusal(options, num_sent, context)
     room = context - len(token_ids)
+    max_tokens = options.max_tokens or DEFAULT_MAX_TOKENS
+    is_answer_limited = options.max_tokens is None and policy != "shift" and room < DEFAULT_MAX_TOKENS
     return FittedPrompt(
         token_ids=token_ids,
         num_sent=num_sent,
-        max_tokens=options.max_tokens or min(DEFAULT_MAX_TOKENS, room),
-        is_answer_limited=options.max_tokens is None and room < DEFAULT_MAX_TOKENS,
+        max_tokens=room if is_answer_limited else max_tokens,
+        is_answer_limited=is_answer_limited,
+        num_sink_tokens=_num_system_tokens(prompt, token_ids, encode) if policy == "shift" and max_tokens > room else 0,
         dropped=dropped,
     )
 
 
-def least_answer(policy: OverflowPolicy, context: int) -> int:
-    """Return the tokens that a policy leaves to an answer whose max_tokens is open.
+def _room_for_answer(options: GenerationOptions, context: int) -> int:
+    """Return the tokens that must be left when the answer begins.
 
-    One where the prompt may not be touched; else a quarter of the context, and at most DEFAULT_MAX_TOKENS.
+    If their number is open, one where the prompt may not be touched, else a quarter of the context, at most
+    DEFAULT_MAX_TOKENS. One for `shift`, which makes room.
     """
-    return 1 if policy == "refuse" else max(1, min(DEFAULT_MAX_TOKENS, context // _ANSWER_SHARE))
+    if options.on_overflow == "shift":
+        return 1
+    if options.max_tokens is not None:
+        return options.max_tokens
+    return 1 if options.on_overflow == "refuse" else max(1, min(DEFAULT_MAX_TOKENS, context // _ANSWER_SHARE))
 
 
 def _shorten(
     prompt: Prompt, token_ids: list[int], policy: OverflowPolicy, most: int, tokenizer: Tokenizer, encode: Encode
 ) -> tuple[list[int], Dropped] | None:
     """Return at most so many tokens of a prompt and what was left out; None if the policy cannot do that."""
-    if policy == "refuse":
+    if policy in ("refuse", "shift"):
         return None
     if isinstance(prompt, str):
         return _cut_text(tokenizer, token_ids, most)
@@ -99,8 +110,7 @@ def _shorten(
 
 
 def _refusal(options: GenerationOptions, num_sent: int, context: int) -> ContextOverflowError:
-    policy, room = options.on_overflow, context - num_sent
-    answer_tokens = options.max_tokens or least_answer(policy, context)
+    policy, room, answer_tokens = options.on_overflow, context - num_sent, _room_for_answer(options, context)
     asked = "" if options.max_tokens is None else f", max_tokens asks for {options.max_tokens} more,"
     cause = f"The prompt has {num_sent} tokens{asked} and the context holds {context}, answer included."
     if policy == "refuse":
@@ -154,7 +164,8 @@ def _cut_messages(
         return encode(shortened)
 
     # Tried and not computed: tokens merge anew where texts meet, and a template may leave out what was counted.
-    lengths = range(num_marker + _LEAST_KEPT, max(map(len, bodies.values()), default=0))
+    longest = max(map(len, bodies.values()), default=0)
+    lengths = range(num_marker + _LEAST_KEPT, min(longest, most))
     num_fitting = bisect_left(lengths, True, key=lambda length: len(encode_cut(cuts_to(length))) > most)
     if num_fitting == 0:
         return None
@@ -201,6 +212,21 @@ def _turns(messages: Sequence[Message]) -> list[list[int]]:
             turns.append([])
         turns[-1].append(index)
     return turns
+
+
+def _num_system_tokens(prompt: Prompt, token_ids: list[int], encode: Encode) -> int:
+    """Return how many tokens the messages of the system at the beginning have, with what the template puts around them.
+
+    Some templates refuse such messages alone: the next one is replaced, and what stays the same is counted.
+    """
+    if isinstance(prompt, str):
+        return 0
+    first = next((index for index, message in enumerate(prompt) if message.role != "system"), 0)
+    if first == 0:
+        return 0
+    other = "-" if prompt[first].content.lstrip().startswith("+") else "+"
+    replaced = msgspec.structs.replace(prompt[first], content=other)
+    return _common_prefix(token_ids, encode([*prompt[:first], replaced, *prompt[first + 1 :]]))
 
 
 def _middle(tokenizer: Tokenizer, token_ids: Sequence[int], num_kept: int) -> tuple[int, int]:

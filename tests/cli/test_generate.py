@@ -187,9 +187,16 @@ def test_what_was_left_out_of_the_prompt_is_told(cli: CliRunner, fake_model: Fak
         "policy": "truncate_middle",
         "tokens": 3,
         "first_position": 2,
+        "shifts": 0,
         "turns": 0,
         "messages": [0],
     }
+
+
+def test_what_an_endless_answer_forgot_is_told(cli: CliRunner, fake_model: FakeModel) -> None:
+    fake_model.dropped = Dropped(policy="shift", tokens=128, first_position=32, shifts=4)
+    told = cli.invoke(main, ["generate", "hello", "--on-overflow", "shift"])
+    assert told.stderr.endswith("\nshift: 128 tokens were forgotten on the way, from position 32, in 4 shifts.\n")
 
 
 def test_same_seed_same_tokens_on_a_real_file(cli: CliRunner, random_model: Path) -> None:

@@ -50,6 +50,10 @@ class Sequences(RuleBasedStateMachine):
         self.texts = {}  # the tokens of each open sequence
         self.room = {}  # how many it may have
         self.snapshots = []
+        self.unshared = set()  # sequences that have all their pages alone
+
+    def shiftable(self):
+        return [sequence for sequence, text in self.texts.items() if len(text) >= 3 * PAGE_TOKENS]
 
     def chosen(self, number):
         return list(self.texts)[number % len(self.texts)]
@@ -91,6 +95,33 @@ class Sequences(RuleBasedStateMachine):
         except KVCacheFullError:
             assert self.texts or self.pins.num_tokens
 
+    @rule(prompt=texts, num_pages=st.integers(3, 5), num_steps=numbers)
+    def open_shifted(self, prompt, num_pages, num_steps):
+        room = num_pages * PAGE_TOKENS
+        cached = longest_cached(self.engine, prompt[: room - 1])
+        try:
+            sequence = self.engine.open_shifted(prompt[:room], room)
+        except KVCacheFullError:
+            assert self.texts or self.pins.num_tokens
+            return
+        assert sequence.length <= cached
+        self.opened(sequence, prompt[: sequence.length], room)
+        self.unshared.add(sequence)
+        rest = prompt[sequence.length : room]
+        self.append(sequence, rest[: num_steps % (len(rest) + 1)])
+
+    @precondition(lambda self: self.shiftable())
+    @rule(number=numbers)
+    def shift(self, number):
+        sequence = self.shiftable()[number % len(self.shiftable())]
+        text = self.texts[sequence]
+        try:
+            num_dropped = sequence.shift()
+        except KVCacheFullError:
+            assert sequence not in self.unshared
+            return
+        self.texts[sequence] = text[:PAGE_TOKENS] + text[PAGE_TOKENS + num_dropped :]
+
     @precondition(lambda self: self.texts)
     @rule(number=numbers, piece=pieces)
     def grow(self, number, piece):
@@ -105,6 +136,7 @@ class Sequences(RuleBasedStateMachine):
             self.opened(sequence.fork(), list(self.texts[sequence]), self.room[sequence])
         except KVCacheFullError:
             return
+        self.unshared.discard(sequence)
 
     @precondition(lambda self: self.texts)
     @rule(number=numbers)

@@ -245,6 +245,36 @@ def test_a_text_has_no_turns_to_drop(fit: Fit, text: str) -> None:
     assert caught.value.cause == ("on_overflow is 'drop_oldest_turns', and the prompt is a text, which has no turns.")
 
 
+# shift
+
+
+def test_an_answer_that_may_be_shifted_can_be_longer_than_the_context(fit: Fit) -> None:
+    fitted = fit("a" * 99, context=100, max_tokens=5000, on_overflow="shift")
+    assert (len(fitted.token_ids), fitted.max_tokens, fitted.is_answer_limited) == (99, 5000, False)
+    assert fit("a" * 99, context=100, on_overflow="shift").max_tokens == DEFAULT_MAX_TOKENS
+
+
+def test_a_shift_does_not_shorten_a_prompt(fit: Fit) -> None:
+    with pytest.raises(ContextOverflowError) as caught:
+        fit("a" * 100, context=100, on_overflow="shift")
+    assert caught.value.cause.endswith("shift cannot shorten the prompt to 99.")
+    assert caught.value.details == {"prompt_tokens": 100, "limit": 100, "max_tokens": 1}
+
+
+@pytest.mark.parametrize("template", [CHATML, THINKING], ids=["chatml", "thinking"])
+@pytest.mark.parametrize("question", ["hello", "+", "+1", "-", ""])
+def test_the_tokens_of_the_systems_messages_must_stay_when_the_context_is_shifted(
+    fit: Fit, tokenizer: Tokenizer, template: ChatTemplate, question: str
+) -> None:
+    system, user = Message("system", "Be brief. " * 9), Message("user", question)
+    options = {"context": 200, "template": template, "max_tokens": 300, "on_overflow": "shift"}
+    fitted = fit([system, user], **options)
+    end_of_system = len(tokenizer.encode("<|im_start|>system\n" + "Be brief. " * 9 + "<|im_end|>\n", special=True))
+    assert end_of_system <= fitted.num_sink_tokens <= end_of_system + len("<|im_start|>user\n")
+    assert fit([user, system, user], **options).num_sink_tokens == 0
+    assert fit("text", **options).num_sink_tokens == 0
+
+
 # Whatever the conversation
 
 
