@@ -28,6 +28,7 @@ from bonsai_edge.generation import (
     Usage,
 )
 from bonsai_edge.kv_cache import KVType
+from bonsai_edge.memory.heap import give_back_free_memory
 from bonsai_edge.memory.plan import MemoryPlan
 from bonsai_edge.text.chat import encode_chat
 from bonsai_edge.text.chat_template import ChatTemplate
@@ -76,6 +77,7 @@ class Model:
     def close(self) -> None:
         """Release the backend's threads and memory; what is asked of the model afterwards is refused."""
         self.engine.close()
+        give_back_free_memory()
 
     @property
     def context(self) -> int:
