@@ -14,11 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bonsai_edge.kv_cache import PAGE_TOKENS, KVType
+from bonsai_edge.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from bonsai_edge.formats.checkpoint import Checkpoint
+    from bonsai_edge.formats.tensor import QuantizedTensor
     from bonsai_edge.memory.plan import MemoryPlan
     from bonsai_edge.model_spec import ModelSpec
 
@@ -72,15 +75,20 @@ class ModelRunner(ABC):
 
     `max_batch_rows` is the largest number of rows `forward` takes at once; fewer rows than
     `least_prefill_rows` take about as long as that many. Not thread-safe: one caller at a time.
+    `tensors` are the weights that it computes with, as they came from the file: sessions are bound to them.
+    `page_layout` must change whenever the bytes of a page for the same tokens may, as with another layout, instruction
+    set or arithmetic: pages that were saved under another are computed again.
     """
 
     spec: ModelSpec
+    tensors: Mapping[str, QuantizedTensor]
     max_batch_rows: int
     least_prefill_rows: int = 8
     num_pages: int
     num_threads: int
     kv_type: KVType
     page_bytes: int
+    page_layout: str = __version__
 
     @abstractmethod
     def forward(self, batch: Batch) -> npt.NDArray[np.float32]:

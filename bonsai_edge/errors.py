@@ -7,9 +7,18 @@ BonsaiError
 ├── UnknownBackendError        unknown_backend         no backend of that name is installed
 ├── BackendUnavailableError    backend_unavailable     installed, but cannot run on this machine
 ├── InsufficientMemoryError    insufficient_memory     the plan does not fit; nothing was allocated
+├── InvalidBoardProfileError   invalid_board_profile   a board's TOML file contradicts its schema
 ├── InvalidRequestError        invalid_request         a parameter is of the wrong type or out of range
 ├── ContextOverflowError       context_overflow        prompt and answer do not fit into the context
 ├── KVCacheFullError           kv_cache_full           other generations hold the pages that are needed
+├── SessionError
+│   ├── SessionNotFoundError   session_not_found       no session is kept under this name
+│   ├── SessionExistsError     session_exists          a fork would replace another session
+│   ├── SessionForeignError    session_foreign         a save would replace what only another model can use
+│   ├── SessionNotCachedError  session_not_cached      the KV cache holds nothing of what is to be saved
+│   ├── SessionTooLargeError   session_too_large       larger than all sessions together may become
+│   ├── WriteBudgetError       write_budget_exceeded   more than may be written to the storage in a day
+│   └── SessionStorageError    session_storage         the disk is full, read-only or failing
 └── RpcError
     ├── EndpointError          bad_endpoint            an address that cannot be bound or connected
     ├── EndpointInUseError     endpoint_in_use         another process listens there
@@ -21,6 +30,7 @@ BonsaiError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -36,6 +46,11 @@ class BonsaiError(Exception):
         super().__init__(cause, remedy)
         self.cause = cause
         self.remedy = remedy
+
+    @property
+    def details(self) -> dict[str, int]:
+        """The numbers of the cause by name, for programs; they travel in JSON and over the wire."""
+        return {}
 
     def __str__(self) -> str:
         return f"{self.cause} {self.remedy}"
@@ -77,6 +92,12 @@ class InsufficientMemoryError(BonsaiError):
     code = "insufficient_memory"
 
 
+class InvalidBoardProfileError(BonsaiError):
+    """A board's TOML file cannot be read or says what it must not."""
+
+    code = "invalid_board_profile"
+
+
 class InvalidRequestError(BonsaiError):
     """A request parameter has the wrong type or is out of range."""
 
@@ -84,15 +105,78 @@ class InvalidRequestError(BonsaiError):
 
 
 class ContextOverflowError(BonsaiError):
-    """Prompt plus answer exceed the context; the prompt is never cut."""
+    """Prompt plus answer exceed the context, and nothing was computed: `prompt_tokens` + `max_tokens` > `limit`.
+
+    `prompt_tokens` counts the prompt as it was sent. `max_tokens` is the room that the answer must have: what was asked
+    for, or what the overflow policy leaves when nothing was.
+    """
 
     code = "context_overflow"
+
+    def __init__(self, cause: str, remedy: str, *, prompt_tokens: int, limit: int, max_tokens: int) -> None:
+        super().__init__(cause, remedy)
+        self.prompt_tokens = prompt_tokens
+        self.limit = limit
+        self.max_tokens = max_tokens
+
+    @property
+    def details(self) -> dict[str, int]:
+        """The three numbers."""
+        return {"prompt_tokens": self.prompt_tokens, "limit": self.limit, "max_tokens": self.max_tokens}
 
 
 class KVCacheFullError(BonsaiError):
     """The KV cache has too few free pages because other generations are under way."""
 
     code = "kv_cache_full"
+
+
+class SessionError(BonsaiError):
+    """Base of what can go wrong with sessions on disk; one that cannot be restored is no error but a miss."""
+
+    code = "session_error"
+
+
+class SessionNotFoundError(SessionError):
+    """No session is kept under the name."""
+
+    code = "session_not_found"
+
+
+class SessionExistsError(SessionError):
+    """The name that a fork should get is taken."""
+
+    code = "session_exists"
+
+
+class SessionForeignError(SessionError):
+    """The name holds a session that only another model, or a newer version, can use; saving would lose it."""
+
+    code = "session_foreign"
+
+
+class SessionNotCachedError(SessionError):
+    """The KV cache holds no page of what should be saved."""
+
+    code = "session_not_cached"
+
+
+class SessionTooLargeError(SessionError):
+    """The session is larger than all sessions together may become."""
+
+    code = "session_too_large"
+
+
+class WriteBudgetError(SessionError):
+    """Saving would write more than the day's budget, which protects flash storage, has left."""
+
+    code = "write_budget_exceeded"
+
+
+class SessionStorageError(SessionError):
+    """The directory of the sessions cannot be read or written; what was saved before is as it was."""
+
+    code = "session_storage"
 
 
 class RpcError(BonsaiError):
@@ -136,6 +220,14 @@ class RemoteError(RpcError):
 
     code = "remote_error"
 
-    def __init__(self, cause: str, remedy: str, remote_code: str) -> None:
+    def __init__(
+        self, cause: str, remedy: str, remote_code: str, remote_details: Mapping[str, int] | None = None
+    ) -> None:
         super().__init__(cause, remedy)
         self.remote_code = remote_code
+        self.remote_details = dict(remote_details or {})
+
+    @property
+    def details(self) -> dict[str, int]:
+        """The numbers that the server sent."""
+        return self.remote_details

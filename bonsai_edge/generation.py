@@ -15,6 +15,7 @@ DEFAULT_MAX_TOKENS = 512
 MOST_LOGIT_BIAS = 1e6
 
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled"]
+OverflowPolicy: TypeAlias = Literal["refuse", "truncate_middle", "drop_oldest_turns"]
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,13 +25,17 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     content: str
 
 
-class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Limits and sampling of one generation; None means the model's own default.
 
     Samplers run in llama.cpp's order: logit bias, penalties, top-k, top-p, min-p, temperature.
     """
 
-    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = DEFAULT_MAX_TOKENS
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] | None = None
+    """A number that does not fit into the context beside the prompt is an overflow. None takes the room that there is,
+    up to DEFAULT_MAX_TOKENS; the result says when the context was the limit."""
+    on_overflow: OverflowPolicy = "refuse"
+    """What happens when prompt and answer do not fit into the context together: docs/context.md."""
     temperature: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] | None = None
     """0 is greedy: the token with the largest logit."""
     top_k: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] | None = None
@@ -68,10 +73,11 @@ class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Token counts of one request."""
+    """Token counts of one request; `cached_tokens` are those of the prompt that did not have to be computed."""
 
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +95,20 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     decode_tokens_per_s: float | None
 
 
+class Dropped(msgspec.Struct, frozen=True, kw_only=True):
+    """What an overflow policy left out."""
+
+    policy: OverflowPolicy
+    tokens: int
+    """Tokens of the prompt that the model did not read; a marker that stands in their place is not counted."""
+    first_position: int
+    """The model read the prompt as it was sent up to this position."""
+    turns: int = 0
+    """Whole turns that were dropped."""
+    messages: tuple[int, ...] = ()
+    """Indices of the messages that were dropped or shortened."""
+
+
 class TextChunk(msgspec.Struct, frozen=True, tag="chunk", tag_field="type"):
     """A piece of the answer: whole characters, and the tokens that completed them.
 
@@ -103,7 +123,8 @@ class TextChunk(msgspec.Struct, frozen=True, tag="chunk", tag_field="type"):
 class GenerationResult(msgspec.Struct, frozen=True, kw_only=True, tag="result", tag_field="type"):
     """The last event of every generation.
 
-    `token_ids` are all sampled tokens, the stop token left out; `seed` repeats the run.
+    `token_ids` are all sampled tokens, the stop token left out. `usage` counts the prompt as it was sent. `seed`
+    repeats the run.
     """
 
     text: str
@@ -114,6 +135,10 @@ class GenerationResult(msgspec.Struct, frozen=True, kw_only=True, tag="result", 
     backend: str
     model: str
     seed: int
+    context_full: bool = False
+    """Whether the finish reason "length" means that the context had no more room for an answer without max_tokens."""
+    dropped: Dropped | None = None
+    """None when the model read all of the prompt."""
 
 
 GenerationEvent: TypeAlias = TextChunk | GenerationResult

@@ -8,6 +8,7 @@ where it cannot run.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pluggy
@@ -15,6 +16,8 @@ import pluggy
 if TYPE_CHECKING:
     from bonsai_edge.backend import Backend
     from bonsai_edge.device import DeviceProfile
+    from bonsai_edge.device_description import DeviceDescription
+    from bonsai_edge.sensors import Sensor, Unavailable
 
 PROJECT = "bonsai_edge"
 COMMANDS_GROUP = "bonsai_edge.commands"
@@ -45,6 +48,27 @@ def bonsai_backends() -> list[Backend]:  # type: ignore[empty-body]
 @hookspec(firstresult=True)
 def bonsai_device_profile() -> DeviceProfile | None:
     """Return what is known of the machine this runs on, or None to let another plugin answer."""
+
+
+@hookspec(firstresult=True)
+def bonsai_device_description(profile_files: list[Path]) -> DeviceDescription | None:
+    """Return all that is known of the machine, with the profile of its board from among the files; None to pass on.
+
+    Asked on demand, not when a model is loaded.
+    """
+
+
+@hookspec
+def bonsai_board_profiles() -> list[Path]:  # type: ignore[empty-body]
+    """Return the TOML files of boards that this plugin knows, as docs/devices.md describes them.
+
+    One of the same id as another plugin's takes the place of that of the built-in plugin.
+    """
+
+
+@hookspec
+def bonsai_sensors(description: DeviceDescription) -> list[Sensor | Unavailable]:  # type: ignore[empty-body]
+    """Return the sensors of this machine, each found working, and what should be one but is not."""
 
 
 @hookspec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import cached_property
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from bonsai_edge.backend import ModelRunner
 from bonsai_edge.engine.engine import Engine
+from bonsai_edge.engine.pins import PinnedPrefixes
 from bonsai_edge.engine.sampling import Sampler, SamplingDefaults
 from bonsai_edge.engine.token_generation import TokenGeneration
 from bonsai_edge.errors import ContextOverflowError, InvalidRequestError, UnsupportedModelError
@@ -30,9 +32,13 @@ from bonsai_edge.generation import (
 from bonsai_edge.kv_cache import KVType
 from bonsai_edge.memory.heap import give_back_free_memory
 from bonsai_edge.memory.plan import MemoryPlan
+from bonsai_edge.sessions.fingerprint import Fingerprint, take_fingerprint, tokenizer_digest
+from bonsai_edge.sessions.model_sessions import ModelSessions, RestoredSession
+from bonsai_edge.sessions.store import SavedSession, SessionStore, user_store
 from bonsai_edge.text.chat import encode_chat
 from bonsai_edge.text.chat_template import ChatTemplate
 from bonsai_edge.text.detokenizer import Detokenizer
+from bonsai_edge.text.overflow import FittedPrompt, fit_prompt
 from bonsai_edge.text.stop_strings import StopStringFilter
 from bonsai_edge.text.tokenizer import Tokenizer
 
@@ -44,7 +50,8 @@ class Model:
 
     Generations may be interleaved and started from several threads: steps run one at a time. From its first event to
     its end a generation holds room for its prompt and `max_tokens` in the KV cache; those that run side by side must
-    fit into the context together, or KVCacheFullError is raised.
+    fit into the cache together, or KVCacheFullError is raised. A prompt that begins like an earlier one, or like one
+    that is still running, shares its pages and computes only the rest.
     """
 
     def __init__(
@@ -60,10 +67,12 @@ class Model:
         self.backend_name = backend_name
         self.spec = checkpoint.spec
         self.plan = plan
+        self._tokenizer_digest = tokenizer_digest(checkpoint.metadata)
         self.tokenizer = Tokenizer.from_metadata(checkpoint.metadata, self.spec.vocab_size, checkpoint.path)
         self.chat_template = ChatTemplate.from_metadata(checkpoint.metadata, checkpoint.path)
         self.sampling_defaults = SamplingDefaults.from_metadata(checkpoint.metadata, checkpoint.path)
         self.engine = Engine(load_runner())  # last, when nothing of the file can be refused any more
+        self._pins = PinnedPrefixes(self.engine)
         self.load_s = 0.0
 
     def __enter__(self) -> Model:
@@ -114,36 +123,94 @@ class Model:
                 return event
         raise AssertionError("a generation ends with its result")
 
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What the pages of the KV cache depend on; reads all weights when first asked for."""
+        return take_fingerprint(self.engine.runner, self.backend_name, self._tokenizer_digest)
+
+    def sessions(self, store: SessionStore | None = None) -> ModelSessions:
+        """Return the conversations of this model that are kept on disk, in a store or in the user's own."""
+        return ModelSessions(self, store or user_store())
+
+    def save_session(self, name: str, prompt: Prompt | Sequence[int]) -> SavedSession:
+        """Do what `ModelSessions.save` does, in the user's own store."""
+        return self.sessions().save(name, prompt)
+
+    def restore_session(self, name: str) -> RestoredSession:
+        """Do what `ModelSessions.restore` does, from the user's own store."""
+        return self.sessions().restore(name)
+
     def stream(
         self, prompt: Prompt, options: GenerationOptions, cancelled: Callable[[], bool] | None = None
     ) -> Iterator[GenerationEvent]:
         """Do what `generate` does, with options that are checked already."""
-        prompt_ids = self.encode_prompt(prompt)
-        if len(prompt_ids) >= self.context:
-            raise ContextOverflowError(
-                f"The prompt has {len(prompt_ids)} tokens and the context holds {self.context}, answer included.",
-                "Shorten the prompt, or load the model with a larger context.",
-            )
-        sampler = Sampler(options, self.sampling_defaults, self.spec.vocab_size, prompt_ids)
-        room = self.context - len(prompt_ids)
+        fitted = fit_prompt(
+            prompt if isinstance(prompt, str) else _checked_messages(prompt),
+            options,
+            context=self.context,
+            tokenizer=self.tokenizer,
+            encode=self.encode_prompt,
+        )
+        sampler = Sampler(options, self.sampling_defaults, self.spec.vocab_size, fitted.token_ids)
         generation = TokenGeneration(
             self.engine,
-            prompt_ids,
+            fitted.token_ids,
             sampler,
-            min(options.max_tokens, room),
+            fitted.max_tokens,
             self.tokenizer.stop_ids,
             cancelled or (lambda: False),
         )
-        return self._events(generation, len(prompt_ids), options.stop, sampler.seed)
+        return self._events(generation, fitted, options.stop, sampler.seed)
 
-    def encode_prompt(self, prompt: Prompt) -> list[int]:
-        """Return the token ids of a text or of chat messages, at least one."""
+    def pin(self, name: str, prefix: Prompt) -> int:
+        """Keep what many prompts begin with in the KV cache under a name, and return how many tokens it has.
+
+        `prefix` is a text, or the first messages of a chat. It is computed at once; its whole pages of 32 tokens are
+        kept until `unpin`, whatever else needs memory. A prefix of that name is replaced. Raises ContextOverflowError
+        if no prompt could follow it and KVCacheFullError if the cache has no room for it now.
+        """
+        prefix_ids = self.encode_prompt(prefix, add_generation_prompt=False)
+        if len(prefix_ids) >= self.context:
+            raise ContextOverflowError(
+                f"The prefix has {len(prefix_ids)} tokens and the context holds {self.context}, prompt and answer "
+                "included.",
+                "Shorten the prefix, or load the model with a larger context.",
+                prompt_tokens=len(prefix_ids),
+                limit=self.context,
+                max_tokens=1,
+            )
+        self._pins.pin(name, prefix_ids)
+        return len(prefix_ids)
+
+    def unpin(self, name: str) -> None:
+        """Let a pinned prefix be forgotten when its memory is needed; raises InvalidRequestError for unknown names."""
+        self._pins.unpin(name)
+
+    @property
+    def pins(self) -> Mapping[str, int]:
+        """The pinned prefixes: how many tokens each has."""
+        return self._pins.num_tokens
+
+    def encode_prompt(self, prompt: Prompt, *, add_generation_prompt: bool = True) -> list[int]:
+        """Return the token ids of a text or of chat messages, at least one.
+
+        `add_generation_prompt` opens the assistant's turn after messages.
+        """
         if isinstance(prompt, str):
             token_ids = self.tokenizer.encode(prompt, special=True)
             if self.tokenizer.add_bos and self.tokenizer.bos_id is not None:
                 token_ids.insert(0, self.tokenizer.bos_id)
+        elif self.chat_template is None:
+            raise UnsupportedModelError(
+                f"{self.name} has no chat template.", "Give the prompt as one text in the form the model expects."
+            )
         else:
-            token_ids = self._encode_messages(prompt)
+            token_ids = encode_chat(
+                self.tokenizer,
+                self.chat_template,
+                _checked_messages(prompt),
+                add_generation_prompt=add_generation_prompt,
+            )
         if not token_ids:
             raise InvalidRequestError("The prompt is empty.", "Give at least one character.")
         return token_ids
@@ -164,25 +231,15 @@ class Model:
             raise ContextOverflowError(
                 f"The sequence has {ids.size} tokens and the context holds {self.context}.",
                 "Load the model with a larger context.",
+                prompt_tokens=ids.size,
+                limit=self.context,
+                max_tokens=0,
             )
         with self.engine.sequence(ids.size) as sequence:
             return sequence.logits(ids.tolist())
 
-    def _encode_messages(self, messages: Sequence[Message | Mapping[str, str]]) -> list[int]:
-        if self.chat_template is None:
-            raise UnsupportedModelError(
-                f"{self.name} has no chat template.", "Give the prompt as one text in the form the model expects."
-            )
-        try:
-            turns = msgspec.convert(messages, list[Message])
-        except msgspec.ValidationError as exc:
-            raise InvalidRequestError(
-                f"The messages are not valid: {exc}.", "Give a list of {'role': ..., 'content': ...}."
-            ) from exc
-        return encode_chat(self.tokenizer, self.chat_template, turns)
-
     def _events(
-        self, generation: TokenGeneration, num_prompt_tokens: int, stop: Sequence[str], seed: int
+        self, generation: TokenGeneration, fitted: FittedPrompt, stop: Sequence[str], seed: int
     ) -> Iterator[GenerationEvent]:
         detokenizer = Detokenizer(self.tokenizer)
         stop_filter = StopStringFilter(stop)
@@ -208,18 +265,16 @@ class Model:
         rest = "" if stop_filter.stopped else stop_filter.push(detokenizer.finish()) + stop_filter.finish()
         if rest or pending_ids:
             yield chunk(rest)
-        yield self._result(
-            generation, "".join(texts), finish_reason or generation.finish_reason, num_prompt_tokens, seed
-        )
+        yield self._result(generation, fitted, "".join(texts), finish_reason or generation.finish_reason, seed)
 
     def _result(
-        self, generation: TokenGeneration, text: str, finish_reason: FinishReason, num_prompt_tokens: int, seed: int
+        self, generation: TokenGeneration, fitted: FittedPrompt, text: str, finish_reason: FinishReason, seed: int
     ) -> GenerationResult:
         return GenerationResult(
             text=text,
             token_ids=generation.token_ids,
             finish_reason=finish_reason,
-            usage=Usage(num_prompt_tokens, len(generation.token_ids)),
+            usage=Usage(fitted.num_sent, len(generation.token_ids), generation.num_cached),
             timings=Timings(
                 load_s=self.load_s,
                 prefill_s=generation.prefill_s,
@@ -230,7 +285,18 @@ class Model:
             backend=self.backend_name,
             model=self.name,
             seed=seed,
+            context_full=finish_reason == "length" and fitted.is_answer_limited,
+            dropped=fitted.dropped,
         )
+
+
+def _checked_messages(messages: Sequence[Message | Mapping[str, str]]) -> list[Message]:
+    try:
+        return msgspec.convert(messages, list[Message])
+    except msgspec.ValidationError as exc:
+        raise InvalidRequestError(
+            f"The messages are not valid: {exc}.", "Give a list of {'role': ..., 'content': ...}."
+        ) from exc
 
 
 def _speed(num_tokens: int, seconds: float) -> float | None:

@@ -7,16 +7,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from typing import TypeVar
 
 import pluggy
 
 from bonsai_edge import hookspecs
 from bonsai_edge.backend import Availability, Backend
 from bonsai_edge.device import DeviceProfile
+from bonsai_edge.device_description import DeviceDescription
 from bonsai_edge.errors import BackendUnavailableError, UnknownBackendError
 from bonsai_edge.reference import ReferenceBackend
+from bonsai_edge.sensors import Sensor, Unavailable
 
 logger = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,13 @@ def plugin_manager() -> pluggy.PluginManager:
 
 def list_backends() -> list[BackendStatus]:
     """Probe every backend, the best first."""
-    offers: list[list[Backend]] = plugin_manager().hook.bonsai_backends()
-    statuses = [BackendStatus(backend, _probe(backend)) for offer in offers for backend in offer]
+    statuses = [BackendStatus(backend, _probe(backend)) for backend in _installed_backends()]
     return sorted(statuses, key=lambda status: (-status.availability.score, status.name))
+
+
+def _installed_backends() -> list[Backend]:
+    offers: list[list[Backend]] = plugin_manager().hook.bonsai_backends()
+    return [backend for offer in offers for backend in offer]
 
 
 def _probe(backend: Backend) -> Availability:
@@ -81,37 +90,64 @@ def choose_auto(statuses: Iterable[BackendStatus]) -> str | None:
 
 
 def select_backend(name: str) -> Backend:
-    """Return a usable backend by name, or the best for "auto".
+    """Return a usable backend by name, or the best for "auto"; only those that may be chosen are probed.
 
     Raises UnknownBackendError or BackendUnavailableError with the reasons that the probes gave.
     """
+    return _best_backend() if name == "auto" else _named_backend(name)
+
+
+def _best_backend() -> Backend:
     statuses = {status.name: status for status in list_backends()}
-    chosen = choose_auto(statuses.values()) if name == "auto" else name
+    chosen = choose_auto(statuses.values())
     if chosen is None:
         reasons = " ".join(f"{status.name}: {status.availability.reason}" for status in statuses.values())
         raise BackendUnavailableError(
             f"No backend can be chosen by itself here. {reasons}",
             "Mend what a reason names, or choose the slow --backend reference.",
         )
-    if chosen not in statuses:
+    return statuses[chosen].backend
+
+
+def _named_backend(name: str) -> Backend:
+    installed = {backend.name: backend for backend in _installed_backends()}
+    if name not in installed:
         raise UnknownBackendError(
-            f"There is no backend {chosen!r}; installed are {', '.join(sorted(statuses))}.",
+            f"There is no backend {name!r}; installed are {', '.join(sorted(installed))}.",
             "Choose one of them, or 'auto'.",
         )
-    status = statuses[chosen]
-    if not status.availability.available:
+    availability = _probe(installed[name])
+    if not availability.available:
         raise BackendUnavailableError(
-            f"Backend {chosen!r} cannot run here: {status.availability.reason}",
+            f"Backend {name!r} cannot run here: {availability.reason}",
             "See `bonsai-edge backends` for the ones that can.",
         )
-    return status.backend
+    return installed[name]
 
 
 def device_profile() -> DeviceProfile:
     """Ask the device plugins what this machine is."""
     profile: DeviceProfile | None = plugin_manager().hook.bonsai_device_profile()
-    if profile is None:
+    return _answered(profile)
+
+
+def device_description() -> DeviceDescription:
+    """Ask the device plugins for all that they know of this machine; takes tens of milliseconds."""
+    hook = plugin_manager().hook
+    files = [file for files in hook.bonsai_board_profiles() for file in files]
+    description: DeviceDescription | None = hook.bonsai_device_description(profile_files=files)
+    return _answered(description)
+
+
+def find_sensors(description: DeviceDescription) -> list[Sensor | Unavailable]:
+    """Ask the device plugins for the sensors of this machine; whoever samples them closes them."""
+    found: list[list[Sensor | Unavailable]] = plugin_manager().hook.bonsai_sensors(description=description)
+    return [sensor for sensors in found for sensor in sensors]
+
+
+def _answered(answer: _Answer | None) -> _Answer:
+    if answer is None:
         raise BackendUnavailableError(
             "No device plugin describes this machine.", "Reinstall bonsai-edge: its own device plugin is missing."
         )
-    return profile
+    return answer

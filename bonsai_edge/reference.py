@@ -59,7 +59,7 @@ class ReferenceRunner(ModelRunner):
         self.spec = checkpoint.spec
         self.num_pages = num_pages
         self.kv_type = kv_type
-        self._tensors = checkpoint.tensors
+        self.tensors = checkpoint.tensors
         self._rope = Rope(self.spec)
         shape = (2, self.spec.num_layers, num_pages, PAGE_TOKENS, self.spec.num_kv_heads, self.spec.head_dim)
         self._cache = np.zeros(shape, np.float32)
@@ -68,7 +68,7 @@ class ReferenceRunner(ModelRunner):
 
     def forward(self, batch: Batch) -> Array:
         """Run the batch; see `ModelRunner.forward`."""
-        x = self._tensors["token_embd.weight"].dequantize(batch.token_ids)
+        x = self.tensors["token_embd.weight"].dequantize(batch.token_ids)
         cos_sin = self._rope.cos_sin(batch.positions)
         for layer in range(self.spec.num_layers):
             x = x + self._attention(layer, self._norm(x, f"blk.{layer}.attn_norm"), batch, cos_sin)
@@ -132,10 +132,10 @@ class ReferenceRunner(ModelRunner):
         return self._project(silu(gate) * up, f"blk.{layer}.ffn_down")
 
     def _norm(self, x: Array, name: str) -> Array:
-        return rms_norm(x, self._tensors[name + ".weight"].dequantize()[0], self.spec.rms_norm_eps)
+        return rms_norm(x, self.tensors[name + ".weight"].dequantize()[0], self.spec.rms_norm_eps)
 
     def _project(self, x: Array, name: str) -> Array:
-        return x @ self._tensors[name + ".weight"].dequantize().T
+        return x @ self.tensors[name + ".weight"].dequantize().T
 
 
 def rms_norm(x: Array, weight: Array, eps: float) -> Array:

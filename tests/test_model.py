@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from bonsai_edge.errors import (
     KVCacheFullError,
     UnsupportedModelError,
 )
-from bonsai_edge.generation import GenerationOptions, GenerationResult, Message, TextChunk
+from bonsai_edge.generation import GenerationOptions, GenerationResult, Message, OverflowPolicy, TextChunk
 from gguf_files import write_random_model
 
 CONTEXT = 128
@@ -87,9 +88,28 @@ def test_generation_ends_at_max_tokens_with_reason_length(model):
     assert (result.text, result.finish_reason) == ("aaaaaaa", "length")
 
 
-def test_generation_ends_where_the_context_is_full(model):
-    result = model.generate_text("a" * 100, max_tokens=500, **always(model, "b"))
-    assert (len(result.token_ids), result.finish_reason) == (CONTEXT - 100, "length")
+def test_an_answer_without_max_tokens_takes_the_room_that_there_is_and_says_so(model):
+    result = model.generate_text("a" * 100, **always(model, "b"))
+    assert (len(result.token_ids), result.finish_reason, result.context_full) == (CONTEXT - 100, "length", True)
+
+
+def test_an_answer_that_ends_by_itself_is_not_said_to_fill_the_context(model):
+    (stop_id,) = model.tokenizer.encode("<|im_end|>", special=True)
+    assert not model.generate_text("a" * 100, logit_bias={stop_id: ALWAYS}, temperature=0).context_full
+    assert not model.generate_text("a" * 100, max_tokens=CONTEXT - 100, **always(model, "b")).context_full
+
+
+def test_max_tokens_that_do_not_fit_are_refused_with_the_three_numbers_before_any_step(model, monkeypatch):
+    monkeypatch.setattr(model.engine, "sequence", None)  # whoever opens one fails
+    with pytest.raises(ContextOverflowError) as caught:
+        model.generate("a" * 100, max_tokens=29)
+    assert str(caught.value) == (
+        "The prompt has 100 tokens, max_tokens asks for 29 more, and the context holds 128, answer included. "
+        "Set max_tokens to 28 or less, or shorten the prompt, load the model with a larger context, or let on_overflow "
+        "leave something out."
+    )
+    assert caught.value.details == {"prompt_tokens": 100, "limit": 128, "max_tokens": 29}
+    model.generate("a" * 100, max_tokens=28)
 
 
 @pytest.mark.parametrize("text", ["<|im_end|>", "<|endoftext|>"])
@@ -138,9 +158,9 @@ def test_cancelling_ends_generation_and_keeps_what_was_said(model):
 def test_closing_the_iterator_frees_the_pages(model):
     events = model.generate("hello", max_tokens=100)
     next(events)
-    assert model.engine.pool.num_free < model.engine.pool.num_pages
+    assert model.engine.num_free_pages < model.engine.pool.num_pages
     events.close()
-    assert model.engine.pool.num_free == model.engine.pool.num_pages
+    assert model.engine.num_free_pages == model.engine.pool.num_pages
 
 
 def test_interleaved_generations_answer_as_if_alone(model):
@@ -189,8 +209,25 @@ def test_a_prompt_as_long_as_the_context_is_refused_with_both_numbers(model):
         model.generate("a" * CONTEXT)
     assert str(caught.value) == (
         "The prompt has 128 tokens and the context holds 128, answer included. "
-        "Shorten the prompt, or load the model with a larger context."
+        "Shorten the prompt, load the model with a larger context, or let on_overflow leave something out."
     )
+    assert (caught.value.prompt_tokens, caught.value.limit, caught.value.max_tokens) == (128, 128, 1)
+
+
+def test_a_shortened_prompt_is_answered_as_if_it_had_been_sent_and_counted_as_it_was(model):
+    turns = [Message(role, text) for text in ("one", "two", "hello") for role in ("user", "assistant")][:-1]
+    options = {"max_tokens": CONTEXT - 60, "temperature": 0}
+    result = model.generate_text(turns, on_overflow="drop_oldest_turns", **options)
+    assert result.token_ids == model.generate_text(turns[2:], **options).token_ids
+    assert result.usage.prompt_tokens == len(model.encode_prompt(turns))
+    assert result.dropped.turns == 1
+    assert result.dropped.tokens == len(model.encode_prompt(turns)) - len(model.encode_prompt(turns[2:]))
+
+
+def test_nothing_is_reported_dropped_when_all_was_read(model):
+    for policy in get_args(OverflowPolicy):
+        messages = [{"role": "user", "content": "hello"}]
+        assert model.generate_text(messages, max_tokens=1, on_overflow=policy).dropped is None
 
 
 def test_too_many_token_ids_are_refused_with_both_numbers(model):

@@ -146,7 +146,7 @@ def test_an_untied_model_projects_with_its_output_matrix(tmp_path, token_ids):
     checkpoint = open_checkpoint(path)
     swapped = dict(checkpoint.tensors) | {"output.weight": checkpoint.tensors["token_embd.weight"]}
     runner = make_runner(path)
-    runner._tensors = swapped
+    runner.tensors = swapped
     with Engine(runner).sequence(70) as sequence:
         as_if_tied = sequence.logits(token_ids)
     assert np.abs(logits_of(path, token_ids) - as_if_tied).max() > 0.1

@@ -28,7 +28,7 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLoca
 from numba.core.registry import cpu_target
 from platformdirs import user_cache_path
 
-from bonsai_edge import kv_cache
+from bonsai_edge import kv_cache, rope
 from bonsai_edge.formats import ggml_types
 from bonsai_edge.progress import progress
 from bonsai_edge_cpu.isa.selection import selected_isa
@@ -63,7 +63,7 @@ def kernel_folder() -> Path | None:
     except RuntimeError as exc:
         logger.warning("%s Each start compiles the kernels; %s can name a folder for them.", exc, CACHE_VARIABLE)
         return None
-    version = root.absolute() / f"bonsai-kernels-{_version_hash()}"
+    version = root.absolute() / f"bonsai-kernels-{version_hash()}"
     _note_use(version)
     return version / selected_isa().name
 
@@ -76,6 +76,16 @@ def compiled_names() -> tuple[str, ...]:
 def write_failure() -> OSError | None:
     """Return why something that this process compiled could not be kept; None if all was."""
     return _write_failures[0] if _write_failures else None
+
+
+def version_hash() -> str:
+    """Return a hash of the sources of this package, those of core that become part of the results, and the compiler."""
+    digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
+    core_parts = [Path(str(module.__file__)) for module in (kv_cache, ggml_types, rope)]
+    for source in [*sorted(Path(__file__).parent.rglob("*.py")), *core_parts]:
+        digest.update(source.name.encode())
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 class KernelCache(FunctionCache):  # type: ignore[misc]
@@ -208,13 +218,3 @@ def _note_use(version: Path) -> None:
 @cache
 def _file_hash(path: str) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
-def _version_hash() -> str:
-    """Hash the sources of this package, those of core whose constants become part of the code, and the compiler."""
-    digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
-    core_constants = [Path(str(module.__file__)) for module in (kv_cache, ggml_types)]
-    for source in [*sorted(Path(__file__).parent.rglob("*.py")), *core_constants]:
-        digest.update(source.name.encode())
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]

@@ -10,7 +10,8 @@ from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.kv_cache import KVType
 from bonsai_edge.rope import Rope
 from bonsai_edge_cpu.barrier import new_barrier
-from bonsai_edge_cpu.kernel_cache import KernelCache
+from bonsai_edge_cpu.isa.selection import selected_isa
+from bonsai_edge_cpu.kernel_cache import KernelCache, version_hash
 from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS
 from bonsai_edge_cpu.kv_pages import KVPages, KVPlanes, planes_class
 from bonsai_edge_cpu.step import run_step
@@ -42,7 +43,8 @@ class CpuRunner(ModelRunner):
         self.kv_type = kv_type
         self.num_pages = num_pages
         self.num_threads = num_threads
-        self._checkpoint = checkpoint  # keeps the file mapped while the kernels hold its addresses
+        self.page_layout = f"{selected_isa().name}-{version_hash()}"
+        self.tensors = checkpoint.tensors  # which keep the file mapped while the kernels hold its addresses
         self._rope = Rope(self.spec)
         self._dimensions = make_dimensions(self.spec)
         self._weights = make_weights(checkpoint)
@@ -80,7 +82,7 @@ class CpuRunner(ModelRunner):
     def close(self) -> None:
         """End the threads and let go of the memory."""
         self._team.close()
-        del self._kv_pages, self._work, self._weights, self._checkpoint
+        del self._kv_pages, self._work, self._weights, self.tensors
 
     def _arguments(self, batch: Batch) -> tuple[Dimensions, Weights, KVPlanes, StepInput, Workspace]:
         cos, sin = self._rope.cos_sin(batch.positions)

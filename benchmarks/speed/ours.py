@@ -28,8 +28,8 @@ class BonsaiEdge(Engine):
         self._token_ids = random_token_ids(max(lengths), self._model.spec.vocab_size)
         self._pages = np.full((len(lengths), _whole_pages(max(lengths)) // PAGE_TOKENS), -1, np.int32)
         for row, length in zip(self._pages, lengths, strict=True):
-            pages = self._engine.pool.reserve(length)
-            row[: len(pages)] = pages
+            for index in range(_whole_pages(length) // PAGE_TOKENS):
+                row[index] = self._engine.pool.allocate()
 
     def describe(self) -> str:
         """See `Engine.describe`."""

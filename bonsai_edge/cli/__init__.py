@@ -24,6 +24,7 @@ COMMANDS = {
     "serve": "Answer requests over ZeroMQ until stopped.",
     "ask": "Send one prompt to a running server.",
     "plan": "Say whether a model fits into memory, and how.",
+    "sessions": "List, fork and delete the conversations on disk.",
     "inspect": "Describe a model file without loading its weights.",
     "backends": "List the compute backends, usable or not and why.",
     "warm": "Compile now what the first start would have to.",

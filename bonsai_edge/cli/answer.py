@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from bonsai_edge.cli.terminal import echo_answer, echo_json
-from bonsai_edge.generation import GenerationEvent, GenerationResult
+from bonsai_edge.generation import GenerationEvent, GenerationResult, Usage
 
 if TYPE_CHECKING:
     from bonsai_edge.model import Model
@@ -32,6 +32,8 @@ def show_answer(events: Iterable[GenerationEvent], *, as_json: bool, threads: in
             else:
                 click.echo()
                 click.echo(figures(event, threads), err=True)
+                for note in _notes(event):
+                    click.echo(note, err=True)
             return event
         if not as_json:
             echo_answer(event.text)
@@ -42,10 +44,27 @@ def figures(result: GenerationResult, threads: int | None = None) -> str:
     """Say in one line how much was read and written, how fast, and why it ended."""
     usage, timings = result.usage, result.timings
     return (
-        f"[prompt {usage.prompt_tokens} tokens{_speed(timings.prefill_tokens_per_s)}; "
+        f"[prompt {usage.prompt_tokens} tokens{_cached(usage)}{_speed(timings.prefill_tokens_per_s)}; "
         f"answer {usage.completion_tokens} tokens{_speed(timings.decode_tokens_per_s)}; {result.finish_reason}; "
         f"{result.model} on {result.backend}{_team(threads)}, loaded in {timings.load_s:.2f} s]"
     )
+
+
+def _notes(result: GenerationResult) -> Iterator[str]:
+    """Say what a reader of the answer must not miss: what the model did not read, and why it was cut short."""
+    dropped = result.dropped
+    if dropped is not None:
+        turns = f", {dropped.turns} turn{'' if dropped.turns == 1 else 's'}" if dropped.turns else ""
+        yield (
+            f"{dropped.policy}: {dropped.tokens} of {result.usage.prompt_tokens} tokens of the prompt were left out, "
+            f"from position {dropped.first_position}{turns}."
+        )
+    if result.context_full:
+        yield "The answer ended because the context is full."
+
+
+def _cached(usage: Usage) -> str:
+    return f" ({usage.cached_tokens} cached)" if usage.cached_tokens else ""
 
 
 def _speed(tokens_per_s: float | None) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any, TypedDict, TypeVar, cast, get_args
 
 import click
 
 from bonsai_edge.errors import InvalidRequestError
-from bonsai_edge.generation import DEFAULT_MAX_TOKENS, GenerationOptions
+from bonsai_edge.generation import DEFAULT_MAX_TOKENS, GenerationOptions, OverflowPolicy
 from bonsai_edge.memory.size import parse_size
 
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
@@ -38,6 +38,11 @@ threads_option = click.option(
     type=click.IntRange(1),
     metavar="N",
     help="Threads to compute with.  [default: the big cores that this process may use]",
+)
+session_option = click.option(
+    "--session",
+    metavar="NAME",
+    help="Continue the conversation that is kept under this name, and keep it with what is added.",
 )
 
 
@@ -180,7 +185,15 @@ _GENERATION_OPTIONS = [
         "--max-tokens",
         type=click.IntRange(1, _MAX_COUNT),
         metavar="N",
-        help=f"Most tokens of the answer.  [default: {DEFAULT_MAX_TOKENS}]",
+        help=f"Most tokens of the answer.  [default: what fits, up to {DEFAULT_MAX_TOKENS}]",
+    ),
+    click.option(
+        "--on-overflow",
+        type=click.Choice(get_args(OverflowPolicy)),
+        metavar="POLICY",
+        help="When prompt and answer do not fit into the context: refuse; truncate_middle cuts the longest messages in "
+        "their middle; drop_oldest_turns forgets the beginning of a conversation. What was left out is told.  "
+        "[default: refuse]",
     ),
     click.option(
         "--temperature",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from bonsai_edge.cli.options import LoadingOptions, json_option, loading_options, model_option
+from bonsai_edge.cli.pinning import pin_all, pin_option, read_prefix
 
 if TYPE_CHECKING:
     from bonsai_edge.model import Model
@@ -36,6 +38,7 @@ def _parse_duration(ctx: click.Context, param: click.Parameter, text: str | None
     "[default: a socket in the user's runtime directory, and tcp://127.0.0.1:5571]",
 )
 @model_option
+@pin_option
 @loading_options
 @click.option(
     "--idle-unload",
@@ -47,7 +50,12 @@ def _parse_duration(ctx: click.Context, param: click.Parameter, text: str | None
 )
 @json_option
 def serve(
-    endpoints: tuple[str, ...], model: str, loading: LoadingOptions, idle_unload_s: float | None, as_json: bool
+    endpoints: tuple[str, ...],
+    model: str,
+    pinned_files: tuple[Path, ...],
+    loading: LoadingOptions,
+    idle_unload_s: float | None,
+    as_json: bool,
 ) -> None:
     """Answer requests over ZeroMQ until stopped by Ctrl-C or SIGTERM.
 
@@ -58,6 +66,7 @@ def serve(
     Example:
       bonsai-edge serve
       bonsai-edge serve --model Bonsai-1.7B-Q1_0.gguf --bind ipc:///run/robot/bonsai.sock --idle-unload 10m
+      bonsai-edge serve --pin system.json
     """
     import os
     import signal
@@ -82,11 +91,13 @@ def serve(
                 }
             )
 
+    prefixes = [(path.name, read_prefix(path)) for path in pinned_files]
+
     def load_as_before() -> Model:
         loaded = load(model, **loading)
         # Clients have been told the context: it is not chosen anew when the model is loaded again.
         loading["context"], loading["kv"] = loaded.context, loaded.kv_type.value
-        return loaded
+        return pin_all(loaded, prefixes)
 
     server = Server(load_as_before, endpoints, idle_unload_s=idle_unload_s)
     for endpoint in server.endpoints:

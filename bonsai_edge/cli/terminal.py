@@ -46,7 +46,8 @@ def echo_error(error: BonsaiError, *, as_json: bool) -> None:
     code = error.remote_code if isinstance(error, RemoteError) else error.code
     click.echo(one_line(f"Error [{code}]: {error}"), err=True)
     if as_json:
-        echo_json({"error": {"code": code, "cause": error.cause, "remedy": error.remedy}})
+        described: dict[str, Any] = {"code": code, "cause": error.cause, "remedy": error.remedy}
+        echo_json({"error": described | ({"details": error.details} if error.details else {})})
 
 
 class _ProgressHandler(logging.Handler):

@@ -1,49 +1,92 @@
-"""Sequences of tokens on one model runner: prefill in chunks, decode one by one."""
+"""One model runner for many sequences: who may run a step, and which pages it writes to."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from types import TracebackType
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
 
 from bonsai_edge.backend import Batch, ModelRunner
 from bonsai_edge.engine.kv_pages import PagePool
+from bonsai_edge.engine.paging import PageTable, Paging
+from bonsai_edge.engine.prefix_hint import log_early_difference
+from bonsai_edge.engine.sequence import TokenSequence
+from bonsai_edge.engine.snapshot import PrefixSnapshot
 from bonsai_edge.errors import InvalidRequestError
+from bonsai_edge.kv_cache import PAGE_TOKENS
 
 _LONGEST_CHUNK_S = 0.1  # a cancellation waits for the chunk of a prefill that is under way
 
 
 class Engine:
-    """Owns the page pool of a runner and lets one forward step run at a time, from whatever thread."""
+    """Owns the pages of a runner and lets one forward step run at a time, from whatever thread."""
 
     def __init__(self, runner: ModelRunner) -> None:
         self.runner = runner
-        self.pool = PagePool(runner.num_pages)
         self.chunk_rows = min(runner.least_prefill_rows, runner.max_batch_rows)
+        self._paging = Paging(runner)
         self._lock = threading.Lock()
+        self._released: deque[PageTable] = deque()
+        self._interrupted: Batch | None = None
         self._is_closed = False
 
-    def sequence(self, num_tokens: int) -> TokenSequence:
-        """Open a sequence with room for `num_tokens` tokens; raises KVCacheFullError."""
-        with self._lock:
-            pages = self.pool.reserve(num_tokens)
-        return TokenSequence(self, pages)
+    @property
+    def pool(self) -> PagePool:
+        """The pages and who holds them."""
+        return self._paging.pool
 
-    def forward(self, batch: Batch) -> npt.NDArray[np.float32]:
-        """Run one step and return a copy of its logits, float32 (num_logits, vocab_size).
+    @property
+    def num_free_pages(self) -> int:
+        """Pages that a new sequence can be promised."""
+        with self._lock:
+            self._take_back()
+            return self._paging.num_unpromised
+
+    def sequence(self, num_tokens: int) -> TokenSequence:
+        """Open an empty sequence with room for `num_tokens` tokens, apart from the prefix cache.
+
+        Raises KVCacheFullError.
+        """
+        with self._lock:
+            self._enter()
+            return TokenSequence(self, self._paging.open(num_tokens))
+
+    def open_prompt(self, prompt_ids: Sequence[int], max_tokens: int) -> TokenSequence:
+        """Open a sequence that begins with what is cached of a prompt, with room for the rest and `max_tokens` more.
+
+        The last token of the prompt is never taken from the cache: its logits are wanted. What the sequence computes
+        is cached for later ones. Raises KVCacheFullError.
+        """
+        with self._lock:
+            self._enter()
+            match = self._paging.cache.match(prompt_ids[:-1])
+            log_early_difference(match, prompt_ids)
+            return TokenSequence(self, self._paging.open_prompt(match, prompt_ids, len(prompt_ids) + max_tokens))
+
+    def fork(self, table: PageTable) -> PageTable:
+        """Return a second table of the same pages; see `TokenSequence.fork`."""
+        with self._lock:
+            self._enter()
+            return self._paging.fork(table)
+
+    def step(self, table: PageTable, token_ids: Sequence[int], logit_rows: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Append tokens to a sequence and return a copy of the logits asked for, float32 (num_logits, vocab_size).
 
         Raises InvalidRequestError after `close`.
         """
         with self._lock:
-            if self._is_closed:
-                raise InvalidRequestError("The model is closed.", "Load it again.")
+            self._enter()
+            self._paging.prepare(table, len(token_ids))
+            batch = _batch(table, token_ids, logit_rows)
             started = time.perf_counter()
-            logits = self.runner.forward(batch).copy()
-            self.adapt_chunk(len(batch.token_ids), time.perf_counter() - started)
+            logits = self._forward(batch)
+            self.adapt_chunk(len(token_ids), time.perf_counter() - started)
+            self._paging.advance(table, token_ids)
             return logits
 
     def adapt_chunk(self, num_rows: int, elapsed_s: float) -> None:
@@ -56,13 +99,55 @@ class Engine:
         elif elapsed_s < _LONGEST_CHUNK_S / 2:
             self.chunk_rows = max(self.chunk_rows, min(2 * num_rows, self.runner.max_batch_rows))
 
-    def release(self, pages: list[int]) -> None:
-        """Take pages back from a sequence.
+    def keep_whole_pages(self, table: PageTable) -> None:
+        """Give back what a sequence has beyond whole pages; see `TokenSequence.keep_whole_pages`."""
+        with self._lock:
+            self._enter()
+            self._paging.keep_whole_pages(table)
+
+    @contextmanager
+    def snapshot(self, token_ids: Sequence[int]) -> Iterator[PrefixSnapshot]:
+        """Hold what is cached of a text, empty if nothing is, so that its pages can be read one by one.
+
+        Steps of other sequences go on meanwhile. Raises KVCacheFullError if they were promised these pages.
+        """
+        with self._lock:
+            self._enter()
+            table = self._paging.open_cached(token_ids)
+        try:
+            yield PrefixSnapshot(tuple(token_ids[: table.length]), self._read_pages(table))
+        finally:
+            self.release(table)
+
+    def restore(self, snapshot: PrefixSnapshot) -> int:
+        """Put a snapshot into the prefix cache, page by page, and return how many of its tokens are now cached.
+
+        They are fewer than all, perhaps 0, if pages are held by sequences or pinned, or if the snapshot has fewer pages
+        than tokens for them. Steps of other sequences go on meanwhile. Raises InvalidRequestError for pages of another
+        size.
+        """
+        with self._lock:
+            self._enter()
+            table = self._paging.open_to_restore(len(snapshot.token_ids))
+        try:
+            starts = range(0, table.most_pages * PAGE_TOKENS, PAGE_TOKENS)
+            for start, content in zip(starts, snapshot.pages, strict=False):
+                with self._lock:
+                    self._enter()
+                    self._paging.fill_page(table, snapshot.token_ids[start : start + PAGE_TOKENS], content)
+        finally:
+            self.release(table)
+        with self._lock:
+            self._enter()
+            return self._paging.cache.match(snapshot.token_ids).num_tokens
+
+    def release(self, table: PageTable) -> None:
+        """Take the pages of a sequence back before anything else is done with pages.
 
         Without the lock, because a forgotten sequence may be closed by the garbage collector while this thread holds
-        it; giving back is one atomic operation.
+        it; adding to the list is one atomic operation.
         """
-        self.pool.release(pages)
+        self._released.append(table)
 
     def close(self) -> None:
         """Wait for the step that is under way, then close the runner."""
@@ -71,62 +156,50 @@ class Engine:
                 self._is_closed = True
                 self.runner.close()
 
+    def _read_pages(self, table: PageTable) -> Iterator[npt.NDArray[np.uint8]]:
+        for page in tuple(table.pages):
+            with self._lock:
+                self._enter()
+                content = self.runner.read_page(page)
+            yield content
 
-class TokenSequence:
-    """One sequence and its pages; a context manager that gives the pages back."""
+    def _enter(self) -> None:
+        """Begin what needs the lock."""
+        if self._is_closed:
+            raise InvalidRequestError("The model is closed.", "Load it again.")
+        if self._interrupted is not None:
+            self._forward(self._interrupted)
+        if self._released:
+            self._take_back()
 
-    def __init__(self, engine: Engine, pages: list[int]) -> None:
-        self.length = 0
-        self._engine = engine
-        self._pages = pages
+    def _take_back(self) -> None:
+        while self._released:
+            self._paging.close(self._released[0])
+            self._released.popleft()
 
-    def __enter__(self) -> TokenSequence:
-        return self
+    def _forward(self, batch: Batch) -> npt.NDArray[np.float32]:
+        """Run one step.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._engine.release(self._pages)
-        self._pages = []
-
-    def prefill(
-        self, token_ids: Sequence[int], cancelled: Callable[[], bool] = lambda: False
-    ) -> npt.NDArray[np.float32] | None:
-        """Append tokens, at least one, and return the logits after the last, float32 (vocab_size,).
-
-        They go through the model in chunks of about a tenth of a second; None if cancelled between two of them.
+        Ctrl-C may end the waiting for a step that a runner then finishes by itself: it is repeated before anything
+        else, so that it cannot write into pages that have become another's.
         """
-        start = 0
-        while True:
-            if cancelled():
-                return None
-            rows = token_ids[start : start + self._engine.chunk_rows]
-            start += len(rows)
-            logits = self._step(rows, [len(rows) - 1] if start == len(token_ids) else [])
-            if start == len(token_ids):
-                return logits[0]
-
-    def decode(self, token_id: int) -> npt.NDArray[np.float32]:
-        """Append one token and return the logits after it, float32 (vocab_size,)."""
-        return self._step([token_id], [0])[0]
-
-    def logits(self, token_ids: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Append tokens and return the logits after each, float32 (len(token_ids), vocab_size)."""
-        chunk = self._engine.runner.max_batch_rows
-        logits = np.empty((len(token_ids), self._engine.runner.spec.vocab_size), np.float32)
-        for start in range(0, len(token_ids), chunk):
-            rows = token_ids[start : start + chunk]
-            logits[start : start + chunk] = self._step(rows, range(len(rows)))
+        try:
+            logits = self.runner.forward(batch).copy()
+        except Exception:
+            raise
+        except BaseException:
+            self._interrupted = batch
+            raise
+        self._interrupted = None
         return logits
 
-    def _step(self, token_ids: Sequence[int], logit_rows: Sequence[int]) -> npt.NDArray[np.float32]:
-        num_rows = len(token_ids)
-        batch = Batch(
-            token_ids=np.array(token_ids, np.int32),
-            positions=np.arange(self.length, self.length + num_rows, dtype=np.int32),
-            sequence_ids=np.zeros(num_rows, np.int32),
-            page_tables=np.array([self._pages], np.int32),
-            logit_rows=np.array(logit_rows, np.int32),
-        )
-        self.length += num_rows
-        return self._engine.forward(batch)
+
+def _batch(table: PageTable, token_ids: Sequence[int], logit_rows: Sequence[int]) -> Batch:
+    num_rows = len(token_ids)
+    return Batch(
+        token_ids=np.array(token_ids, np.int32),
+        positions=np.arange(table.length, table.length + num_rows, dtype=np.int32),
+        sequence_ids=np.zeros(num_rows, np.int32),
+        page_tables=np.array([table.pages], np.int32),  # a copy: an interrupted step may run on while the table changes
+        logit_rows=np.array(logit_rows, np.int32),
+    )

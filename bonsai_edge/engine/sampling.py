@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ class Sampler:
         self._min_p = _first(options.min_p, defaults.min_p)
         self._repetition_penalty = _first(options.repetition_penalty, defaults.repetition_penalty)
         self._random = np.random.Generator(np.random.PCG64(self.seed))
-        self._history = list(history)
+        self._history = deque(history, maxlen=options.penalty_window)
         _check_logit_bias(options.logit_bias, vocab_size)
 
     def sample(self, logits: Logits) -> int:
@@ -96,11 +97,11 @@ class Sampler:
 
     def _penalize(self, logits: Logits) -> None:
         """Lower what was said before: repetition (arXiv:1909.05858), presence and frequency (OpenAI's definitions)."""
-        options, window = self._options, self._options.penalty_window
+        options = self._options
         is_off = self._repetition_penalty == 1 and options.presence_penalty == 0 and options.frequency_penalty == 0
-        if is_off or window == 0 or not self._history:
+        if is_off or not self._history:
             return
-        seen, counts = np.unique(self._history[-window:], return_counts=True)
+        seen, counts = np.unique(self._history, return_counts=True)
         values = logits[seen]
         penalty = np.float32(self._repetition_penalty)
         values = np.where(values > 0, values / penalty, values * penalty)

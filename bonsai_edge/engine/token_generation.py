@@ -15,8 +15,8 @@ from bonsai_edge.generation import FinishReason
 class TokenGeneration:
     """Iterate over it for the sampled tokens, the stop token left out; afterwards read how it went.
 
-    `cancelled` is asked before every forward step. The pages are held from the first step to the end of the
-    iteration, or until the iterator is closed.
+    `cancelled` is asked before every forward step. What is cached of the prompt is not computed again. Room in the KV
+    cache is held from the first step to the end of the iteration, or until the iterator is closed.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class TokenGeneration:
         self.finish_reason: FinishReason = "length"
         self.prefill_s = 0.0
         self.decode_s = 0.0
+        self.num_cached = 0
         self.num_prefilled = 0
         self.num_decode_steps = 0
         self._engine = engine
@@ -42,10 +43,13 @@ class TokenGeneration:
         self._cancelled = cancelled
 
     def __iter__(self) -> Generator[int]:
-        with self._engine.sequence(len(self._prompt_ids) + self._max_tokens) as sequence:
+        with self._adding_to("prefill_s"):
+            sequence = self._engine.open_prompt(self._prompt_ids, self._max_tokens)
+        with sequence:
+            self.num_cached = sequence.length
             with self._adding_to("prefill_s"):
-                logits = sequence.prefill(self._prompt_ids, self._cancelled)
-            self.num_prefilled = sequence.length
+                logits = sequence.prefill(self._prompt_ids[self.num_cached :], self._cancelled)
+            self.num_prefilled = sequence.length - self.num_cached
             while logits is not None:
                 with self._adding_to("decode_s"):
                     token_id = self._sampler.sample(logits)

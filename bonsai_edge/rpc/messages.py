@@ -12,7 +12,7 @@ import msgspec
 from bonsai_edge.generation import GenerationOptions, GenerationResult, Message, TextChunk
 
 PROTOCOL_VERSION = "BE/1"
-FEATURES = frozenset({"cancel", "deadline", "stream"})
+FEATURES = frozenset({"cancel", "deadline", "on_overflow", "stream"})
 """What a client may name in `Header.requires`."""
 
 MAX_MESSAGE_BYTES = 4 << 20
@@ -140,13 +140,15 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     retry_after_ms: int | None = None
 
 
-class ErrorMessage(msgspec.Struct, frozen=True, kw_only=True):
+class ErrorMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """ERROR: the message was not understood, or an accepted request failed."""
 
     code: str
     message: str
     remedy: str
     retryable: bool
+    details: dict[str, int] = {}
+    """The numbers of the cause, by names that belong to the code."""
 
 
 class TokenIds(msgspec.Struct, frozen=True, tag="tokens", tag_field="type"):

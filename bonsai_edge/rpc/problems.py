@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bonsai_edge.errors import (
     BonsaiError,
     BusyError,
@@ -88,7 +90,9 @@ def unsupported_features(names: set[str]) -> ErrorMessage:
 def problem_of(error: BonsaiError) -> ErrorMessage:
     """Return the message for an exception."""
     code = error.remote_code if isinstance(error, RemoteError) else error.code
-    return ErrorMessage(code=code, message=error.cause, remedy=error.remedy, retryable=code in _RETRYABLE)
+    return ErrorMessage(
+        code=code, message=error.cause, remedy=error.remedy, retryable=code in _RETRYABLE, details=error.details
+    )
 
 
 def rejection(
@@ -110,7 +114,18 @@ def exception_of(problem: ErrorMessage | Rejected) -> BonsaiError:
     remedy = problem.remedy
     if isinstance(problem, Rejected) and problem.retry_after_ms is not None:
         remedy = f"Send the request again in about {problem.retry_after_ms / 1000:.1f} s."
+    details = problem.details if isinstance(problem, ErrorMessage) else {}
     local_class = LOCAL_CLASSES.get(problem.code)
+    if local_class is ContextOverflowError:
+        return _context_overflow(problem.message, remedy, details)
     if local_class is not None:
         return local_class(problem.message, remedy)
-    return RemoteError(problem.message, remedy, problem.code)
+    return RemoteError(problem.message, remedy, problem.code, details)
+
+
+def _context_overflow(cause: str, remedy: str, details: Mapping[str, int]) -> BonsaiError:
+    try:
+        numbers = {name: details[name] for name in ("prompt_tokens", "limit", "max_tokens")}
+    except KeyError:  # a server of an earlier version sends none
+        return RemoteError(cause, remedy, ContextOverflowError.code, details)
+    return ContextOverflowError(cause, remedy, **numbers)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import platform
-import re
 from pathlib import Path
 
 from bonsai_edge.device import DeviceProfile
 from bonsai_edge_devices.cores import usable_cores
 from bonsai_edge_devices.memory import memory_limits, process_memory
-from bonsai_edge_devices.pseudo_files import read_text
+from bonsai_edge_devices.probes.board import cpuinfo_board, device_tree_board
+from bonsai_edge_devices.probes.cpuinfo import CpuInfo
+from bonsai_edge_devices.root import Root
 
 
-def read_profile(root: Path = Path("/")) -> DeviceProfile:
-    """Return the profile of the machine whose /proc and /sys lie under `root`."""
+def read_profile(path: Path = Path("/")) -> DeviceProfile:
+    """Return the profile of the machine whose /proc and /sys lie under `path`."""
+    root = Root(path)
     cores, core_source = usable_cores(root)
     process = process_memory(root)
     total_bytes, limits = memory_limits(root, process, cores)
@@ -28,8 +30,7 @@ def read_profile(root: Path = Path("/")) -> DeviceProfile:
     )
 
 
-def _name(root: Path) -> str:
+def _name(root: Root) -> str:
     """Return the board's name, the processor's, or the platform's, whichever is known first."""
-    board = read_text(root / "proc/device-tree/model")
-    cpu = re.search(r"^model name\s*:\s*(.+)", read_text(root / "proc/cpuinfo") or "", re.MULTILINE)
-    return board or (cpu[1].strip() if cpu else platform.platform())
+    board = device_tree_board(root) or cpuinfo_board(root)
+    return (board.name if board else None) or CpuInfo(root).model_name() or platform.platform()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import resource
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
 from bonsai_edge.device import MemoryLimit
 from bonsai_edge_devices.cgroup import available_memory_bytes
-from bonsai_edge_devices.pseudo_files import read_counters
+from bonsai_edge_devices.root import Root
 
 # What is reserved beyond what becomes resident: measured with two threads, where less made starting them fail.
 _STACK_BYTES = 8 << 20  # of a thread, the usual `ulimit -s`
@@ -28,24 +27,24 @@ class ProcessMemory:
     data_bytes: int
 
 
-def process_memory(root: Path) -> ProcessMemory:
+def process_memory(root: Root) -> ProcessMemory:
     """Read /proc/self/status, or ask psutil where there is none."""
-    kib = read_counters(root / "proc/self/status")
-    if "VmRSS" in kib and "RssAnon" in kib:
+    kib = root.counters("proc/self/status")
+    if {"VmRSS", "RssAnon", "VmSize", "VmData"} <= kib.keys():
         anonymous_kib = kib["RssAnon"] + kib.get("RssShmem", 0)
         return ProcessMemory(*(1024 * n for n in (kib["VmRSS"], anonymous_kib, kib["VmSize"], kib["VmData"])))
     memory = psutil.Process().memory_info()
     return ProcessMemory(memory.rss, memory.rss, memory.vms, memory.rss)
 
 
-def memory_limits(root: Path, process: ProcessMemory, cores: int) -> tuple[int, tuple[MemoryLimit, ...]]:
+def memory_limits(root: Root, process: ProcessMemory, cores: int) -> tuple[int, tuple[MemoryLimit, ...]]:
     """Return the machine's total bytes and everything that bounds what this process may allocate.
 
     `cores` are how many threads may be started, each of which reserves memory that it does not use.
     A machine and a cgroup count a mapped file's pages as available, because they may be evicted, so that of what the
     process has already only the anonymous part has to be added to what is left.
     """
-    kib = read_counters(root / "proc/meminfo")
+    kib = root.counters("proc/meminfo")
     if "MemTotal" in kib and "MemAvailable" in kib:
         total, available, source = kib["MemTotal"] * 1024, kib["MemAvailable"] * 1024, "MemAvailable"
     else:

@@ -61,9 +61,9 @@ def test_prompt_has_logits_for_its_last_token_only(engine, batches):
 
 
 def test_cases_can_be_repeated_without_end(engine):
-    free = engine._engine.pool.num_free
+    free = engine._engine.num_free_pages
     assert all(engine.run(case) > 0 for _ in range(3) for case in CASES)
-    assert engine._engine.pool.num_free == free
+    assert engine._engine.num_free_pages == free
 
 
 def test_the_backend_is_named(engine):

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bonsai_edge.errors import ContextOverflowError
+from bonsai_edge.errors import ContextOverflowError, SessionError
 from bonsai_edge.generation import (
+    Dropped,
     GenerationEvent,
     GenerationOptions,
     GenerationResult,
@@ -18,6 +19,9 @@ from bonsai_edge.generation import (
     Usage,
 )
 from bonsai_edge.kv_cache import KVType
+from bonsai_edge.sessions.model_sessions import RestoredSession
+from bonsai_edge.sessions.opening import Miss
+from bonsai_edge.sessions.store import SavedSession
 from gguf_files import write_random_model
 
 
@@ -36,14 +40,28 @@ class FakeModel:
         self.prompts: list[str | list[Message]] = []
         self.options: list[GenerationOptions] = []
         self.prompt_tokens = 5
+        self.cached_tokens = 0
         self.before_piece: Callable[[int], None] = lambda index: None
+        self.dropped: Dropped | None = None
         self.is_closed = False
+        self.restored = RestoredSession(0, miss=Miss("absent", "there is none of that name"))
+        self.saved: list[tuple[str, list[Message]]] = []
+        self.save_error: SessionError | None = None
 
     def __enter__(self) -> FakeModel:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.is_closed = True
+
+    def restore_session(self, name: str) -> RestoredSession:
+        return self.restored
+
+    def save_session(self, name: str, prompt: Sequence[Message]) -> SavedSession:
+        if self.save_error is not None:
+            raise self.save_error
+        self.saved.append((name, list(prompt)))
+        return SavedSession(name, 40, 1234)
 
     def stream(
         self,
@@ -53,7 +71,11 @@ class FakeModel:
     ) -> Iterator[GenerationEvent]:
         if self.prompt_tokens >= self.context:
             raise ContextOverflowError(
-                f"The prompt has {self.prompt_tokens} tokens, the context {self.context}.", "Cut."
+                f"The prompt has {self.prompt_tokens} tokens, the context {self.context}.",
+                "Cut.",
+                prompt_tokens=self.prompt_tokens,
+                limit=self.context,
+                max_tokens=options.max_tokens or 1,
             )
         self.prompts.append(prompt if isinstance(prompt, str) else list(prompt))
         self.options.append(options)
@@ -61,8 +83,9 @@ class FakeModel:
 
     def _events(self, options: GenerationOptions, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
         said: list[str] = []
-        finish_reason = "length" if options.max_tokens <= len(self.pieces) else "stop"
-        for index, piece in enumerate(self.pieces[: options.max_tokens]):
+        room = options.max_tokens or self.context - self.prompt_tokens
+        finish_reason = "length" if room <= len(self.pieces) else "stop"
+        for index, piece in enumerate(self.pieces[:room]):
             self.before_piece(index)
             if cancelled():
                 finish_reason = "cancelled"
@@ -73,13 +96,15 @@ class FakeModel:
             text="".join(said),
             token_ids=list(range(len(said))),
             finish_reason=finish_reason,  # type: ignore[arg-type]
-            usage=Usage(self.prompt_tokens, len(said)),
+            usage=Usage(self.prompt_tokens, len(said), self.cached_tokens),
             timings=Timings(
                 load_s=0.25, prefill_s=0.5, decode_s=0.1, prefill_tokens_per_s=10.0, decode_tokens_per_s=None
             ),
             backend=self.backend_name,
             model=self.name,
             seed=7,
+            context_full=finish_reason == "length" and options.max_tokens is None,
+            dropped=self.dropped,
         )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,7 +94,7 @@ def test_conversation_that_no_longer_fits_is_refused_whole_and_offered_a_reset(
     assert result.stdout.count("\n") >= 2
     overflow = [line for line in result.stderr.splitlines() if line.startswith("Error [context_overflow]: ")]
     assert len(overflow) == 1
-    assert "tokens and the context holds 64, answer included." in overflow[0]
+    assert "tokens, max_tokens asks for 1 more, and the context holds 64, answer included." in overflow[0]
     assert "/reset forgets the conversation and makes room.\n" in result.stderr
 
 
@@ -109,8 +110,23 @@ def test_refused_message_is_not_remembered(cli: CliRunner, fake_model: FakeModel
 
 def test_answer_that_fills_the_context_says_so(cli: CliRunner, fake_model: FakeModel) -> None:
     fake_model.prompt_tokens = 98
-    result = cli.invoke(main, ["chat", "--max-tokens", "2"], input="one\n")
-    assert result.stderr.endswith("The context is full: 100 of 100 tokens. /reset makes room.\n\n")
+    result = cli.invoke(main, ["chat"], input="one\n")
+    assert result.stderr.endswith(
+        "The answer ended because the context is full.\n/reset forgets the conversation and makes room.\n\n"
+    )
+
+
+def test_conversation_goes_on_without_its_oldest_turns_where_the_user_allows_it(
+    cli: CliRunner, random_model: Path
+) -> None:
+    arguments = ["chat", "--model", str(random_model), "--backend", "reference", "--context", "64"]
+    arguments += ["--max-tokens", "1", "--on-overflow", "drop_oldest_turns", "--temperature", "0"]
+    result = cli.invoke(main, arguments, input="a b c\n" * 9)
+    assert result.exit_code == 0
+    assert "Error" not in result.stderr
+    notes = [line for line in result.stderr.splitlines() if line.startswith("drop_oldest_turns: ")]
+    assert len(notes) >= 5
+    assert re.fullmatch(r"drop_oldest_turns: \d+ of \d+ tokens of the prompt .*, from position \d+, 1 turn\.", notes[0])
 
 
 def test_answer_that_reaches_its_limit_says_so(cli: CliRunner, fake_model: FakeModel) -> None:

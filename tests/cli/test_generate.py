@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from bonsai_edge.cli import main
-from bonsai_edge.generation import GenerationOptions, Message
+from bonsai_edge.generation import Dropped, GenerationOptions, Message
 
 if TYPE_CHECKING:
     from conftest import FakeModel
@@ -23,6 +23,12 @@ def test_text_goes_to_standard_output_and_figures_to_standard_error(cli: CliRunn
         "[prompt 5 tokens at 10.0/s; answer 2 tokens; stop; fake on fake-backend with 1 thread, loaded in 0.25 s]\n"
     )
     assert fake_model.is_closed
+
+
+def test_figures_tell_how_much_of_the_prompt_was_cached(cli: CliRunner, fake_model: FakeModel) -> None:
+    fake_model.cached_tokens = 3
+    result = cli.invoke(main, ["generate", "hello"])
+    assert result.stderr.startswith("[prompt 5 tokens (3 cached) at 10.0/s; answer 2 tokens")
 
 
 def test_prompt_is_one_user_message_by_default(cli: CliRunner, fake_model: FakeModel) -> None:
@@ -76,7 +82,7 @@ def test_json_is_one_object_and_nothing_else(cli: CliRunner, fake_model: FakeMod
     assert answer["text"] == "Grüße, robot"
     assert answer["token_ids"] == [0, 1]
     assert answer["finish_reason"] == "stop"
-    assert answer["usage"] == {"prompt_tokens": 5, "completion_tokens": 2}
+    assert answer["usage"] == {"prompt_tokens": 5, "completion_tokens": 2, "cached_tokens": 0}
     assert answer["timings"].keys() >= {
         "load_s",
         "prefill_s",
@@ -166,8 +172,24 @@ def test_prompt_longer_than_the_context_is_refused_with_both_numbers(cli: CliRun
     assert result.stdout == ""
     assert result.stderr == (
         "Error [context_overflow]: The prompt has 128 tokens and the context holds 32, answer included. "
-        "Shorten the prompt, or load the model with a larger context.\n"
+        "Shorten the prompt, load the model with a larger context, or let on_overflow leave something out.\n"
     )
+
+
+def test_what_was_left_out_of_the_prompt_is_told(cli: CliRunner, fake_model: FakeModel) -> None:
+    fake_model.dropped = Dropped(policy="truncate_middle", tokens=3, first_position=2, messages=(0,))
+    told = cli.invoke(main, ["generate", "hello", "--on-overflow", "truncate_middle"])
+    assert told.stdout == "Grüße, robot\n"
+    assert told.stderr.endswith("\ntruncate_middle: 3 of 5 tokens of the prompt were left out, from position 2.\n")
+    assert fake_model.options == [GenerationOptions(on_overflow="truncate_middle")]
+    as_json = json.loads(cli.invoke(main, ["generate", "hello", "--json"]).stdout)
+    assert as_json["dropped"] == {
+        "policy": "truncate_middle",
+        "tokens": 3,
+        "first_position": 2,
+        "turns": 0,
+        "messages": [0],
+    }
 
 
 def test_same_seed_same_tokens_on_a_real_file(cli: CliRunner, random_model: Path) -> None:

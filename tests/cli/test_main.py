@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from bonsai_edge import __version__
 from bonsai_edge.cli import COMMANDS, main
-from bonsai_edge.errors import BonsaiError, ContextOverflowError, RemoteError
+from bonsai_edge.errors import BonsaiError, ContextOverflowError, InvalidRequestError, RemoteError
 
 
 def raise_on_load(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -68,21 +68,27 @@ def test_wrong_use_exits_with_2(cli: CliRunner, arguments: list[str]) -> None:
 
 
 def test_error_is_one_line_with_its_code(cli: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    raise_on_load(monkeypatch, ContextOverflowError("Too long.", "Shorten it."))
+    raise_on_load(monkeypatch, InvalidRequestError("Too long.", "Shorten it."))
     result = cli.invoke(main, ["generate", "hello"])
     assert result.exit_code == 1
-    assert result.stderr == "Error [context_overflow]: Too long. Shorten it.\n"
+    assert result.stderr == "Error [invalid_request]: Too long. Shorten it.\n"
     assert result.stdout == ""
 
 
 def test_error_with_json_is_an_object_on_standard_output_too(cli: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    raise_on_load(monkeypatch, ContextOverflowError("Too long.", "Shorten it."))
+    raise_on_load(monkeypatch, InvalidRequestError("Too long.", "Shorten it."))
     result = cli.invoke(main, ["generate", "hello", "--json"])
     assert result.exit_code == 1
-    assert result.stderr == "Error [context_overflow]: Too long. Shorten it.\n"
+    assert result.stderr == "Error [invalid_request]: Too long. Shorten it.\n"
     assert json.loads(result.stdout) == {
-        "error": {"code": "context_overflow", "cause": "Too long.", "remedy": "Shorten it."}
+        "error": {"code": "invalid_request", "cause": "Too long.", "remedy": "Shorten it."}
     }
+
+
+def test_error_with_json_has_the_numbers_of_its_cause(cli: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = {"prompt_tokens": 9, "limit": 10, "max_tokens": 2}
+    raise_on_load(monkeypatch, ContextOverflowError("Too long.", "Shorten it.", **numbers))
+    assert json.loads(cli.invoke(main, ["generate", "hello", "--json"]).stdout)["error"]["details"] == numbers
 
 
 def test_error_of_a_server_keeps_the_servers_code(cli: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:

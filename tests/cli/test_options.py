@@ -7,7 +7,7 @@ from bonsai_edge.errors import InvalidRequestError
 from bonsai_edge.generation import GenerationOptions
 from bonsai_edge.kv_cache import KVType
 
-SAMPLING = {"max_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed"}
+SAMPLING = {"max_tokens", "on_overflow", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed"}
 
 
 def parse(arguments: list[str]) -> dict[str, object]:
@@ -51,10 +51,11 @@ def test_every_kv_type_is_offered() -> None:
 
 def test_every_generation_option_arrives_in_its_field() -> None:
     numbers = "--max-tokens 7 --temperature 0.5 --top-k 20 --top-p 0.85 --min-p 0.1 --repetition-penalty 1.1 --seed 3"
-    parsed = parse([*numbers.split(), "--stop", "END", "--stop", "\n"])
+    parsed = parse([*numbers.split(), "--on-overflow", "truncate_middle", "--stop", "END", "--stop", "\n"])
     sampling = {name: parsed[name] for name in SAMPLING | {"stop"}}
     assert to_generation_options(sampling) == GenerationOptions(
         max_tokens=7,
+        on_overflow="truncate_middle",
         temperature=0.5,
         top_k=20,
         top_p=0.85,
@@ -86,6 +87,7 @@ def test_what_was_not_given_takes_the_api_default() -> None:
         ["--repetition-penalty", "nan"],
         ["--seed", "x"],
         ["--seed", "9223372036854775808"],
+        ["--on-overflow", "cut"],
         ["--stop", ""],
         ["--stop", "a" * 257],
         ["--stop", "a"] * 17,

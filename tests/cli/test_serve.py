@@ -18,7 +18,8 @@ from click.testing import CliRunner
 
 import bonsai_edge
 from bonsai_edge.cli import main
-from bonsai_edge.errors import RemoteError
+from bonsai_edge.errors import ContextOverflowError, RemoteError
+from bonsai_edge.generation import Message
 from bonsai_edge.rpc.client import Client
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def serving(endpoint: str) -> Iterator[subprocess.Popen[str]]:
 def without_end() -> dict[str, Any]:
     """Options with which the built-in model goes on until its context is full."""
     with bonsai_edge.load("seedling", backend="reference") as model:
-        return {"max_tokens": model.context, "logit_bias": dict.fromkeys(model.tokenizer.stop_ids, -math.inf)}
+        return {"max_tokens": model.context - 8, "logit_bias": dict.fromkeys(model.tokenizer.stop_ids, -math.inf)}
 
 
 @pytest.fixture
@@ -231,6 +232,62 @@ def test_bad_endpoint_is_one_line(cli: CliRunner, fake_model: FakeModel, bad_end
     result = cli.invoke(main, ["serve", "--bind", bad_endpoint])
     assert result.exit_code == 1
     assert result.stderr == f"Error [bad_endpoint]: {problem}\n"
+
+
+def test_pinned_files_are_kept_by_their_names_before_the_server_is_ready(
+    cli: CliRunner, served_model: FakeModel, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned: dict[str, object] = {}
+
+    def pin(name: str, prefix: object) -> int:
+        pinned[name] = prefix
+        return 7
+
+    monkeypatch.setattr(served_model, "pin", pin, raising=False)
+    (tmp_path / "system.json").write_text('[{"role": "system", "content": "Grüße"}]', encoding="utf-8")
+    (tmp_path / "story.txt").write_text("Once upon a time\n", encoding="utf-8")
+    stopping = threading.Thread(target=stop_when_ready, args=(endpoint,))
+    stopping.start()
+    files = [str(tmp_path / "system.json"), str(tmp_path / "story.txt")]
+    result = cli.invoke(main, ["serve", "--bind", endpoint, "--pin", files[0], "--pin", files[1]])
+    stopping.join()
+    assert pinned == {"system.json": [Message("system", "Grüße")], "story.txt": "Once upon a time\n"}
+    said = result.stderr.splitlines()
+    assert said[1:3] == ["pinned system.json: 7 tokens", "pinned story.txt: 7 tokens"]
+    assert said[3].startswith("ready: ")
+
+
+def test_pin_that_does_not_fit_ends_the_server_and_closes_the_model(
+    cli: CliRunner, served_model: FakeModel, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pin(name: str, prefix: object) -> int:
+        raise ContextOverflowError("The prefix is too long.", "Shorten it.", prompt_tokens=9, limit=8, max_tokens=0)
+
+    monkeypatch.setattr(served_model, "pin", pin, raising=False)
+    file = tmp_path / "system.txt"
+    file.write_text("a")
+    result = cli.invoke(main, ["serve", "--bind", endpoint, "--pin", str(file)])
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[1] == "Error [context_overflow]: The prefix is too long. Shorten it."
+    assert served_model.is_closed
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("system.json", b'[{"role": "robot", "content": ""}]', "Invalid enum value 'robot' - at `$[0].role`"),
+        ("system.txt", b"\xff", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+    ],
+)
+def test_file_that_cannot_be_pinned_is_told_before_anything_is_loaded(
+    cli: CliRunner, fake_model: FakeModel, tmp_path: Path, name: str, content: bytes, problem: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    result = cli.invoke(main, ["serve", "--pin", str(path)])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error [invalid_request]: {path} is no prefix to pin: {problem}. Write UTF-8")
+    assert fake_model.loaded_with == {}
 
 
 def test_missing_model_ends_the_server(cli: CliRunner, endpoint: str, tmp_path: Path) -> None:

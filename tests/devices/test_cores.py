@@ -8,6 +8,7 @@ import pytest
 from bonsai_edge.device import DeviceProfile
 from bonsai_edge_devices.cores import usable_cores
 from bonsai_edge_devices.generic import read_profile
+from bonsai_edge_devices.root import Root
 
 
 def machine(root: Path, allowed: str, siblings: list[str], capacities: Sequence[int] = (), **files: str) -> Path:
@@ -49,7 +50,7 @@ ONE_BIG = [400] * 7 + [1024]
 def test_a_thread_for_each_core_that_is_allowed_and_big(
     tmp_path: Path, allowed: str, siblings: list[str], capacities: list[int], expected: tuple[int, str]
 ) -> None:
-    assert usable_cores(machine(tmp_path, allowed, siblings, capacities)) == expected
+    assert usable_cores(Root(machine(tmp_path, allowed, siblings, capacities))) == expected
 
 
 @pytest.mark.parametrize(
@@ -63,16 +64,16 @@ def test_a_thread_for_each_core_that_is_allowed_and_big(
 )
 def test_quota_binds_what_is_left_of_the_cores(tmp_path: Path, quota: str, expected: tuple[int, str]) -> None:
     files = {"sys/fs/cgroup/cpu.max": quota}
-    assert usable_cores(machine(tmp_path, "0-7", EIGHT, ORANGE_PI_5, **files)) == expected
+    assert usable_cores(Root(machine(tmp_path, "0-7", EIGHT, ORANGE_PI_5, **files))) == expected
 
 
 def test_elsewhere_the_physical_cores_are_asked_for_through_psutil(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 16 if logical else 8)
-    assert usable_cores(tmp_path) == (8, "physical cores")
+    assert usable_cores(Root(tmp_path)) == (8, "physical cores")
     monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 16 if logical else None)
-    assert usable_cores(tmp_path) == (16, "physical cores")
+    assert usable_cores(Root(tmp_path)) == (16, "physical cores")
 
 
 def test_the_profile_tells_the_number_and_what_binds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

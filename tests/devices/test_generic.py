@@ -110,7 +110,7 @@ def test_version_1_without_limits_binds_nothing(tmp_path: Path) -> None:
     )
     profile = read_profile(root)
     assert profile.available_memory_bytes == HOST_AVAILABLE
-    assert profile.memory_limits[0].available_bytes == HOST_AVAILABLE < profile.memory_limits[1].available_bytes
+    assert [limit.source for limit in profile.memory_limits] == ["MemAvailable"]
     assert profile.usable_cores == 4
 
 
@@ -208,3 +208,28 @@ def test_core_finds_this_plugin_and_the_machine_it_runs_on() -> None:
     assert 0 < profile.available_memory_bytes <= profile.total_memory_bytes
     assert profile.usable_cores >= 1
     assert profile.name
+
+
+def test_pi_whose_device_tree_a_container_hides_is_named_by_its_kernel(tmp_path: Path) -> None:
+    cpuinfo = "processor\t: 0\nCPU part\t: 0xd0b\n\nRevision\t: c04170\nModel\t\t: Raspberry Pi 5 Model B Rev 1.0\n"
+    assert read_profile(machine(tmp_path, {"proc/cpuinfo": cpuinfo})).name == "Raspberry Pi 5 Model B Rev 1.0"
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("proc/self/cgroup", "no colons at all\n:\n"),
+        ("proc/self/cgroup", "0::/" + "a/" * 3000),
+        ("sys/fs/cgroup/cpu.max", "100000 0"),
+        ("sys/fs/cgroup/cpu.max", "NaN 100000"),
+        ("sys/fs/cgroup/memory.max", "-1"),
+        ("proc/self/status", "Cpus_allowed_list:\t0-99999999999\n"),
+        ("proc/self/status", "Cpus_allowed_list:\t3-0\n"),
+        ("proc/meminfo", "MemTotal: many kB\nMemAvailable: 5\n"),
+        ("sys/devices/system/cpu/cpu0/cpu_capacity", "99999999999999999999"),
+    ],
+)
+def test_nonsense_from_the_kernel_stops_no_load(tmp_path: Path, file: str, content: str) -> None:
+    profile = read_profile(machine(tmp_path, {"sys/fs/cgroup/memory.current": 5, file: content}))
+    assert profile.usable_cores >= 1
+    assert profile.available_memory_bytes > 0

@@ -84,21 +84,21 @@ def test_sequences_hold_different_pages_until_they_are_closed(engine, runner):
     with engine.sequence(64) as first, engine.sequence(64) as second:
         first.prefill([1])
         second.prefill([1])
-        assert engine.pool.num_free == 4
+        assert engine.num_free_pages == 4
     held = [set(batch.page_tables[0].tolist()) for batch in runner.batches]
     assert held[0].isdisjoint(held[1])
-    assert engine.pool.num_free == 8
+    assert engine.num_free_pages == 8
 
 
 def test_pages_come_back_when_a_generation_fails(engine):
     def fail():
         with engine.sequence(256):
-            assert engine.pool.num_free == 0
+            assert engine.num_free_pages == 0
             raise RuntimeError("the generation failed")
 
     with pytest.raises(RuntimeError, match="the generation failed"):
         fail()
-    assert engine.pool.num_free == 8
+    assert engine.num_free_pages == 8
 
 
 def test_a_sequence_that_does_not_fit_is_refused(engine):
@@ -117,7 +117,7 @@ def test_a_sequence_that_the_garbage_collector_closes_during_a_step_blocks_nothi
     runner.forward = forward_and_collect
     with engine.sequence(8) as sequence:
         assert sequence.prefill([1]).argmax() == 2
-    assert engine.pool.num_free == runner.num_pages
+    assert engine.num_free_pages == runner.num_pages
 
 
 def test_a_closed_engine_refuses_steps(engine):

@@ -62,18 +62,18 @@ def test_cancelling_before_prefill_gives_no_token(engine):
 
 def test_pages_for_prompt_and_answer_are_held_to_the_end_of_the_iteration(engine):
     counting = iter(generation(engine, max_tokens=100))
-    assert engine.pool.num_free == 8
+    assert engine.num_free_pages == 8
     next(counting)
-    assert engine.pool.num_free == 4
+    assert engine.num_free_pages == 4
     list(counting)
-    assert engine.pool.num_free == 8
+    assert engine.num_free_pages == 8
 
 
 def test_closing_the_iterator_gives_the_pages_back(engine):
     with closing(iter(generation(engine))) as counting:
         next(counting)
-        assert engine.pool.num_free == 7
-    assert engine.pool.num_free == 8
+        assert engine.num_free_pages == 7
+    assert engine.num_free_pages == 8
 
 
 def test_interleaved_generations_do_not_disturb_each_other(engine):

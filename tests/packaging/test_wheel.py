@@ -37,5 +37,9 @@ def test_wheel_holds_the_embedded_model_types_and_licence(wheel_names: set[str])
     assert any(name.endswith("licenses/LICENSE") for name in wheel_names)
 
 
+def test_wheel_holds_the_profiles_of_boards(wheel_names: set[str]) -> None:
+    assert "bonsai_edge_devices/boards/raspberry-pi-5.toml" in wheel_names
+
+
 def test_wheel_declares_the_command_and_the_plugins(wheel_names: set[str]) -> None:
     assert any(name.endswith("entry_points.txt") for name in wheel_names)

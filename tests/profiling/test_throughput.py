@@ -23,7 +23,7 @@ def test_prefill_runs_the_whole_prompt_once_more_than_it_counts(runner: Counting
     assert len(speeds) == 3
     assert min(speeds) > 0
     assert sum(len(batch.token_ids) for batch in runner.batches) == 20 * 4
-    assert engine.pool.num_free == runner.num_pages
+    assert engine.num_free_pages == runner.num_pages
 
 
 def test_decode_starts_every_repetition_from_an_empty_context(runner: CountingRunner) -> None:
@@ -32,7 +32,7 @@ def test_decode_starts_every_repetition_from_an_empty_context(runner: CountingRu
     assert len(speeds) == 2
     assert [batch.positions.tolist() for batch in runner.batches] == [[0], *[[0], [1], [2], [3], [4]] * 2]
     assert all(len(batch.logit_rows) == 1 for batch in runner.batches)
-    assert engine.pool.num_free == runner.num_pages
+    assert engine.num_free_pages == runner.num_pages
 
 
 def test_token_ids_are_random_within_the_vocabulary_and_the_same_every_time(runner: CountingRunner) -> None:

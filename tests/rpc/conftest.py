@@ -92,7 +92,13 @@ class FakeModel:
         assert cancelled is not None
         text = prompt if isinstance(prompt, str) else prompt[-1].content
         if text.startswith("overflow"):
-            raise ContextOverflowError("The prompt has 9 tokens and the context holds 8.", "Shorten it.")
+            raise ContextOverflowError(
+                "The prompt has 9 tokens and the context holds 8.",
+                "Shorten it.",
+                prompt_tokens=9,
+                limit=8,
+                max_tokens=1,
+            )
         return self._steps(text, options, cancelled)
 
     def _steps(self, text: str, options: GenerationOptions, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:

@@ -34,7 +34,7 @@ VECTORS = [match.groupdict() for match in VECTOR.finditer(DOCUMENT)]
 
 
 def test_all_vectors_are_found() -> None:
-    assert len(VECTORS) == DOCUMENT.count("```vector") == 8
+    assert len(VECTORS) == DOCUMENT.count("```vector") == 9
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["title"])

@@ -137,6 +137,7 @@ def test_error_of_the_model_reaches_the_client_with_its_code(peer: RawPeer, mode
     error = expect_error(peer, begin(peer, "overflow"))
     assert (error.code, error.retryable) == ("context_overflow", False)
     assert (error.message, error.remedy) == ("The prompt has 9 tokens and the context holds 8.", "Shorten it.")
+    assert error.details == {"prompt_tokens": 9, "limit": 8, "max_tokens": 1}
 
 
 def test_defect_of_the_model_is_logged_and_the_server_goes_on(

@@ -48,7 +48,7 @@ def test_hello_is_answered_with_who_the_server_is(peer: RawPeer) -> None:
     welcome = peer.expect(request_id)
     assert isinstance(welcome, Welcome)
     assert (welcome.protocol, welcome.model, welcome.backend, welcome.context) == ("BE/1", "fake", "none", 1 << 20)
-    assert welcome.features == ("cancel", "deadline", "stream")
+    assert welcome.features == ("cancel", "deadline", "on_overflow", "stream")
     assert welcome.limits == Limits(max_message_bytes=4 << 20, max_frames=16, max_queued=64, max_queued_per_client=16)
 
 
@@ -102,13 +102,14 @@ def test_unknown_required_feature_is_refused_and_a_known_one_is_not(peer: RawPee
         rejected = expect_rejection(peer, request_id)
         assert rejected.code == "unsupported_feature"
         assert rejected.message == "The server lacks the required features telepathy."
-    peer.send(GetStatus(), request_id, Header(requires=("cancel", "deadline", "stream")))
+    peer.send(GetStatus(), request_id, Header(requires=("cancel", "deadline", "on_overflow", "stream")))
     assert isinstance(peer.expect(request_id), ServerStatus)
 
 
 def test_context_overflow_is_the_same_exception_as_in_the_python_api(client: Client) -> None:
-    with pytest.raises(ContextOverflowError, match="The prompt has 9 tokens and the context holds 8"):
+    with pytest.raises(ContextOverflowError, match="The prompt has 9 tokens and the context holds 8") as caught:
         client.generate_text("overflow")
+    assert (caught.value.prompt_tokens, caught.value.limit, caught.value.max_tokens) == (9, 8, 1)
 
 
 # REQ sockets

@@ -38,6 +38,7 @@ class CountingRunner(ModelRunner):
     def __init__(self, vocab_size: int = 100, num_pages: int = 8) -> None:
         self.vocab_size = vocab_size
         self.spec = replace(_SPEC, vocab_size=vocab_size)
+        self.tensors = {}
         self.num_pages = num_pages
         self.kv_type = KVType.F16
         self.page_bytes = 4 * PAGE_TOKENS

@@ -140,8 +140,8 @@ def test_without_a_home_directory_nothing_is_kept_and_the_remedy_is_named(
 def test_the_cache_is_another_one_when_a_constant_of_core_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = kernel_cache._version_hash()
+    before = kernel_cache.version_hash()
     edited = tmp_path / "kv_cache.py"
     edited.write_text(Path(str(kv_cache.__file__)).read_text().replace("PAGE_TOKENS = 32", "PAGE_TOKENS = 16"))
     monkeypatch.setattr(kv_cache, "__file__", str(edited))
-    assert kernel_cache._version_hash() != before
+    assert kernel_cache.version_hash() != before
