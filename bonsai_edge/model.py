@@ -31,6 +31,7 @@ from bonsai_edge.generation import (
     Usage,
 )
 from bonsai_edge.kv_cache import KVType
+from bonsai_edge.memory.heap import give_back_free_memory
 from bonsai_edge.memory.plan import MemoryPlan
 from bonsai_edge.sessions.fingerprint import Fingerprint, take_fingerprint, tokenizer_digest
 from bonsai_edge.sessions.model_sessions import ModelSessions, RestoredSession
@@ -86,6 +87,7 @@ class Model:
     def close(self) -> None:
         """Release the backend's threads and memory; what is asked of the model afterwards is refused."""
         self.engine.close()
+        give_back_free_memory()
 
     @property
     def context(self) -> int:

@@ -18,6 +18,7 @@ from bonsai_edge.memory.plan import DEFAULT_CONTEXT, MemoryPlan, plan_memory
 from bonsai_edge.memory.size import MIB, parse_size
 from bonsai_edge.memory.weights import LoadMode, bring_weights_in, require_lockable, resolve_load_mode
 from bonsai_edge.model import Model
+from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge.model_store import resolve_model_path
 from bonsai_edge.plugin_manager import device_profile, select_backend
 from bonsai_edge.progress import progress
@@ -117,33 +118,15 @@ def load(
         load_mode=load_mode,
         threads=threads,
     )
-    checkpoint, plan, device = prepared.checkpoint, prepared.plan, prepared.device
+    plan, device, spec = prepared.plan, prepared.device, prepared.checkpoint.spec
     if force and not plan.fits:
         progress.warning("Loading against the plan: %s MiB are missing.", f"{-(-plan.shortfall_bytes // MIB):,}")
     else:
-        plan.require_fit(checkpoint.spec.name)
-        _tell_choice(plan, checkpoint, context, kv)
+        plan.require_fit(spec.name)
+        _tell_choice(plan, spec, context, kv)
     if lock:
         require_lockable(plan.weight_bytes)
-
-    def load_runner() -> ModelRunner:
-        weights = bring_weights_in(checkpoint, prepared.load_mode, lock=lock)
-        # The vocabulary in the metadata takes tens of megabytes, and a runner keeps what it is given.
-        return prepared.backend.load(replace(weights, metadata={}), plan, prepared.threads)
-
-    try:
-        model = Model(
-            checkpoint,
-            plan,
-            load_runner,
-            name=checkpoint.path.stem,
-            backend_name=prepared.backend.name,
-        )
-    except MemoryError as exc:
-        raise InsufficientMemoryError(
-            f"The system refused memory while {checkpoint.path.stem} was being loaded: {exc}.",
-            "Raise its limits (`ulimit -v`, `ulimit -d`), or choose a smaller context (--context).",
-        ) from exc
+    model = _load_prepared(prepared, lock=lock)
     model.load_s = time.perf_counter() - started
     logger.info(
         "%s computes with %d threads; %d cores are usable (%s).",
@@ -153,6 +136,23 @@ def load(
         device.core_limit_source,
     )
     return model
+
+
+def _load_prepared(prepared: Preparation, *, lock: bool) -> Model:
+    checkpoint, plan = prepared.checkpoint, prepared.plan
+
+    def load_runner() -> ModelRunner:
+        weights = bring_weights_in(checkpoint, prepared.load_mode, lock=lock)
+        # The vocabulary in the metadata takes tens of megabytes, and a runner keeps what it is given.
+        return prepared.backend.load(replace(weights, metadata={}), plan, prepared.threads)
+
+    try:
+        return Model(checkpoint, plan, load_runner, name=checkpoint.path.stem, backend_name=prepared.backend.name)
+    except MemoryError as exc:
+        raise InsufficientMemoryError(
+            f"The system refused memory while {checkpoint.path.stem} was being loaded: {exc}.",
+            "Raise its limits (`ulimit -v`, `ulimit -d`), or choose a smaller context (--context).",
+        ) from exc
 
 
 def _choose_threads(checkpoint: Checkpoint, device: DeviceProfile) -> int:
@@ -170,9 +170,9 @@ def _choice(kind: type[_Choice], value: _Choice | str, what: str) -> _Choice:
         ) from None
 
 
-def _tell_choice(plan: MemoryPlan, checkpoint: Checkpoint, context: int | None, kv: KVType | str | None) -> None:
+def _tell_choice(plan: MemoryPlan, spec: ModelSpec, context: int | None, kv: KVType | str | None) -> None:
     """Say what was chosen if it is less than what is taken where memory is plentiful."""
-    usual = min(DEFAULT_CONTEXT, checkpoint.spec.context_length)
+    usual = min(DEFAULT_CONTEXT, spec.context_length)
     if (context is None and plan.context < usual) or (kv is None and plan.kv_type is not KVType.F16):
         progress.info(
             "%s leaves room for a context of %d tokens with a KV cache of type %s.",

@@ -8,7 +8,7 @@ from bonsai_edge.errors import InvalidRequestError
 
 MIB = 1 << 20
 
-_SIZE = re.compile(r"(\d+|\d*\.\d+)\s*(?:([kmgt])(i?b)?|b)?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,18}|\d{0,18}\.\d{1,18})\s*(?:([kmgt])(i?b)?|b)?", re.IGNORECASE)
 _POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
 
 
