@@ -39,9 +39,11 @@ class CpuBackend(Backend):
             isa_name = selected_isa().name
         except BackendUnavailableError as exc:
             return Availability(False, str(exc))
+        from bonsai_edge_cpu.compiler_memory import release_compiler_code
         from bonsai_edge_cpu.smoke_test import smoke_test_failure
 
         failure = smoke_test_failure()
+        release_compiler_code()  # a plan of the memory is made next, and loading does the same
         if failure is not None:
             return Availability(False, f"The {isa_name} kernels fail their smoke test: {failure}")
         return Availability(True, f"{isa_name} kernels pass their smoke test.", _SCORE, {"isa": isa_name})

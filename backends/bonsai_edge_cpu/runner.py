@@ -10,6 +10,7 @@ from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.kv_cache import KVType
 from bonsai_edge.rope import Rope
 from bonsai_edge_cpu.barrier import new_barrier
+from bonsai_edge_cpu.compiler_memory import release_compiler_code
 from bonsai_edge_cpu.isa.selection import selected_isa
 from bonsai_edge_cpu.kernel_cache import KernelCache, version_hash
 from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS
@@ -98,6 +99,7 @@ class CpuRunner(ModelRunner):
         """
         empty = np.zeros(0, np.int32)
         run_step(*self._arguments(Batch(empty, empty, empty, np.zeros((1, 1), np.int32), empty)), 1, 0)
+        release_compiler_code()
 
 
 def is_compiled(kv_type: KVType) -> bool:
