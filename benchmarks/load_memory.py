@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import bonsai_edge
+from process_memory import status_bytes
 from random_bonsai import cached_random_bonsai
 
 _MIB = 1 << 20
@@ -56,18 +57,18 @@ class Report:
 
 def measure_in_this_process(path: Path, backend: str, context: int) -> LoadFigures:
     """Load the model and generate one token; only right in a process that has done nothing else."""
-    before = _status_bytes("RssAnon")
+    before = status_bytes("RssAnon")
     started = time.perf_counter()
     with bonsai_edge.load(path, backend=backend, context=context) as model:
         load_s = time.perf_counter() - started
-        anonymous_after_load, peak_after_load = _status_bytes("RssAnon"), _status_bytes("VmHWM")
+        anonymous_after_load, peak_after_load = status_bytes("RssAnon"), status_bytes("VmHWM")
         model.generate_text("Hello", max_tokens=1, temperature=0)
         return LoadFigures(
             load_s=load_s,
             anonymous_after_load_bytes=anonymous_after_load - before,
-            anonymous_after_token_bytes=_status_bytes("RssAnon") - before,
+            anonymous_after_token_bytes=status_bytes("RssAnon") - before,
             peak_resident_after_load_bytes=peak_after_load,
-            peak_resident_after_token_bytes=_status_bytes("VmHWM"),
+            peak_resident_after_token_bytes=status_bytes("VmHWM"),
             kv_cache_bytes=model.plan.kv_cache_bytes,
         )
 
@@ -112,13 +113,6 @@ def _read_whole(path: Path) -> None:
     with path.open("rb") as file:
         while file.read(_READ_BYTES):
             pass
-
-
-def _status_bytes(name: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name + ":"):
-            return int(line.split()[1]) * 1024
-    raise LookupError(f"/proc/self/status has no line {name}; Linux 4.5 or newer is needed")
 
 
 def main() -> None:

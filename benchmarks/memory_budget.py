@@ -26,6 +26,7 @@ from pathlib import Path
 
 import bonsai_edge
 from bonsai_edge.runtime import prepare
+from process_memory import status_bytes
 from random_bonsai import SPECS, cached_random_bonsai
 
 _CGROUP = Path("/sys/fs/cgroup/memory/bonsai-edge-benchmark")
@@ -109,7 +110,7 @@ def use_whole_context(size: str, context: int, kv: str) -> dict[str, int]:
             "prompt_tokens": result.usage.prompt_tokens,
             "decoded": result.usage.completion_tokens,
             "sessions": len(answers),
-            "peak_bytes": _status_bytes("VmHWM"),
+            "peak_bytes": status_bytes("VmHWM"),
         }
 
 
@@ -123,22 +124,15 @@ def serve_many(model_name: str, num_requests: int) -> None:
         started = time.perf_counter()
         for number in range(num_requests):
             if number == num_requests // 10:
-                settled = _status_bytes("VmRSS")
+                settled = status_bytes("VmRSS")
             token_ids = [rng.randrange(300, model.spec.vocab_size // 2) for _ in range(rng.randint(1, longest))]
             prompt = model.tokenizer.decode(token_ids)[: 2 * longest]
             model.generate_text(prompt, max_tokens=rng.randint(1, 32), temperature=0, logit_bias=stop_ids)
         elapsed = time.perf_counter() - started
-        final = _status_bytes("VmRSS")
+        final = status_bytes("VmRSS")
     print(f"{model.name}: {num_requests:,} requests in {elapsed:,.0f} s")
     print(f"  resident  {settled / _MB:.1f} MB after a tenth of them, {final / _MB:.1f} MB at the end")
     print(f"  growth    {final / settled - 1:+.2%}")
-
-
-def _status_bytes(name: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name + ":"):
-            return int(line.split()[1]) * 1024
-    raise LookupError(f"/proc/self/status has no line {name}; Linux is needed")
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from bonsai_edge.backend import Batch, ModelRunner
 from bonsai_edge.formats.ggml_types import GGMLType
 from bonsai_edge.kv_cache import PAGE_TOKENS, KVType
 from bonsai_edge.plugin_manager import select_backend
+from process_memory import status_bytes
 from random_bonsai import SPECS, cached_random_bonsai
 
 _BYTES_MAPPED_AT_ONCE = 64 << 10  # pages of a cached file that a page fault maps: the kernel's fault_around_bytes
@@ -60,7 +61,7 @@ def measure_in_this_process(path: Path, backend: str, context: int, kv: str) -> 
         del page
         model.generate_text("How much memory does this take?", max_tokens=_DECODED_TOKENS, temperature=1.0)
         plan = model.plan
-        return Case(path.stem, context, kv, plan.predicted_peak_bytes, _status_bytes("VmHWM"), dict(plan.components))
+        return Case(path.stem, context, kv, plan.predicted_peak_bytes, status_bytes("VmHWM"), dict(plan.components))
 
 
 def _prefill_whole_embedding(runner: ModelRunner) -> None:
@@ -89,13 +90,6 @@ def print_table(cases: Sequence[Case]) -> None:
     for case in cases:
         predicted, measured = case.predicted_peak_bytes / _MB, case.measured_peak_bytes / _MB
         print(f"{case.model:14}{case.context:8}{case.kv_type:>5}{predicted:16,.0f}{measured:15,.0f}{case.error:+9.1%}")
-
-
-def _status_bytes(name: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name + ":"):
-            return int(line.split()[1]) * 1024
-    raise LookupError(f"/proc/self/status has no line {name}; Linux is needed")
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.kv_cache import PAGE_TOKENS, KVType, round_to
 from bonsai_edge.memory.plan import MemoryPlan
 from bonsai_edge.model_spec import ModelSpec
-from bonsai_edge.rope import Rope
+from bonsai_edge.rope import Rope, rotate
 
 _MAX_BATCH_ROWS = 512
 _BYTES_PER_DEQUANTIZED = 9  # a bit as a byte, its sign and the weight in float32: `ggml_types.dequantize`
@@ -86,9 +86,7 @@ class ReferenceRunner(ModelRunner):
 
     def rotate_keys(self, page: int, num_positions: int) -> None:
         """Turn the keys of a page; see `ModelRunner.rotate_keys`."""
-        cos, sin = self._rope.turn(num_positions)
-        keys = self._keys[:, page]
-        self._keys[:, page] = self._stored(apply_rope(keys.reshape(-1, *keys.shape[2:]), cos, sin).reshape(keys.shape))
+        self._keys[:, page] = self._stored(self._rope.move(self._keys[:, page], num_positions))
 
     def _stored(self, x: Array) -> Array:
         return x if self.kv_type is KVType.F16 else round_to(self.kv_type, x)
@@ -144,13 +142,8 @@ def rms_norm(x: Array, weight: Array, eps: float) -> Array:
 
 
 def apply_rope(x: Array, cos: Array, sin: Array) -> Array:
-    """Rotate x (num_rows, num_heads, head_dim), pairing element i with i + head_dim / 2 as NeoX does.
-
-    cos, sin: (num_rows, head_dim // 2).
-    """
-    first, second = np.split(x, 2, axis=-1)
-    cos, sin = cos[:, None], sin[:, None]
-    return np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
+    """Rotate x (num_rows, num_heads, head_dim) to the positions of its rows; cos, sin: (num_rows, head_dim // 2)."""
+    return rotate(x, cos[:, None], sin[:, None])
 
 
 def softmax(scores: Array) -> Array:

@@ -42,13 +42,21 @@ class Rope:
             np.float32
         )
 
-    def turn(self, num_positions: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return cosines and sines, float32 (1, head_dim // 2) each, that move a key by so many positions.
+    def move(self, keys: npt.NDArray[np.float32], num_positions: int) -> npt.NDArray[np.float32]:
+        """Return rotated keys, float32 (..., head_dim), as they are so many positions further on, or back if negative.
 
-        They lack the magnitude, which a key has already.
+        Without the magnitude, which they have already.
         """
-        angles = num_positions * self.inverse_frequencies[None]
-        return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+        angles = num_positions * self.inverse_frequencies
+        return rotate(keys, np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32))
+
+
+def rotate(
+    x: npt.NDArray[np.float32], cos: npt.NDArray[np.float32], sin: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Rotate x (..., head_dim), pairing element i with i + head_dim / 2 as NeoX does; cos, sin (..., head_dim // 2)."""
+    first, second = np.split(x, 2, axis=-1)
+    return np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
 
 
 def correction_range(head_dim: int, base: float, original_context_length: int) -> tuple[float, float]:

@@ -75,10 +75,7 @@ class CpuRunner(ModelRunner):
 
     def rotate_keys(self, page: int, num_positions: int) -> None:
         """Turn the keys of a page; see `ModelRunner.rotate_keys`."""
-        cos, sin = self._rope.turn(num_positions)
-        first, second = np.split(self._kv_pages.load_keys(page), 2, axis=-1)
-        rotated = np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
-        self._kv_pages.store_keys(page, rotated)
+        self._kv_pages.store_keys(page, self._rope.move(self._kv_pages.load_keys(page), num_positions))
 
     def close(self) -> None:
         """End the threads and let go of the memory."""

@@ -56,7 +56,7 @@ class SessionHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fingerprint: Fingerprint
     model_name: str
     saved_s: int
-    num_tokens: Annotated[int, msgspec.Meta(ge=1, le=_MOST_TOKENS)]
+    num_tokens: Annotated[int, msgspec.Meta(ge=0, le=_MOST_TOKENS)]
     num_messages: Annotated[int, msgspec.Meta(ge=0)]
     messages_bytes: Annotated[int, msgspec.Meta(ge=1, le=MAX_MESSAGES_BYTES)]
 

@@ -55,11 +55,11 @@ class ModelSessions:
         """Keep what the prefix cache holds of a prompt, its longest cached prefix, under a name.
 
         `prompt` is a text, token ids, or the messages of a conversation with the last answer, which are kept too.
-        Raises SessionNotCachedError if the cache holds nothing of it, and as `SessionStore.save` does.
+        Raises SessionNotCachedError if the cache holds nothing of a text or token ids, and as `SessionStore.save` does.
         """
         token_ids, messages = self._split(prompt)
         with self._model.engine.snapshot(token_ids) as snapshot:
-            if not snapshot.token_ids:
+            if not snapshot.token_ids and not messages:  # messages are worth keeping without their pages
                 raise SessionNotCachedError(
                     f"The KV cache holds none of the {len(token_ids)} tokens of the session {name!r}.",
                     "Save it after an answer to this prompt, before others need the room.",
@@ -113,6 +113,8 @@ class ModelSessions:
         stale = saved.stale_to(ours)
         if stale is not None:
             return RestoredSession(0, messages, Miss("stale", stale))
+        if not token_ids:
+            return RestoredSession(0, messages, _shortfall(0, 0, reader.damage))
         if max(token_ids) >= self._model.spec.vocab_size or min(token_ids) < 0:
             return RestoredSession(0, messages, Miss("damaged", "it has token ids that the model does not have"))
         tokens = self._model.engine.restore(PrefixSnapshot(token_ids, reader.pages()))

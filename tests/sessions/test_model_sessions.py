@@ -290,6 +290,16 @@ def test_what_is_not_cached_is_not_saved_silently(restoring: Callable[..., Model
     assert not (directory / "dock.session").exists()
 
 
+def test_messages_are_kept_though_nothing_of_them_is_cached(
+    restoring: Callable[..., Model], uninterrupted: tuple[list[Message], list[list[int]]]
+) -> None:
+    messages = uninterrupted[0][:4]
+    saved = restoring().save_session("dock", messages)
+    assert saved.tokens == 0
+    restored = restoring().restore_session("dock")
+    assert (restored.tokens, restored.messages, restored.miss) == (0, tuple(messages), None)
+
+
 def test_messages_that_are_none_are_refused(restoring: Callable[..., Model]) -> None:
     with pytest.raises(InvalidRequestError, match=r"^The messages are not valid: "):
         restoring().save_session("dock", [{"role": "robot", "content": "x"}])

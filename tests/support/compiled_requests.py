@@ -29,7 +29,7 @@ def _answer(model: Model) -> None:
 
 
 def main() -> None:
-    """Warm, then load and ask each model with one thread and with two."""
+    """Warm, then load and ask each model with one thread and with two, and the first with every KV type."""
     resolved: list[str] = []
     find = KernelCache.load_overload
 
@@ -49,6 +49,13 @@ def main() -> None:
                 resolved.clear()
                 _answer(model)
                 answering += resolved
+    for kv in ("q8", "q4"):
+        num_compiled = len(compiled_names())
+        with bonsai_edge.load(sys.argv[1], backend="cpu", threads=2, context=1024, kv=kv) as model:
+            loading[f"{Path(sys.argv[1]).stem} {kv}"] = list(compiled_names()[num_compiled:])
+            resolved.clear()
+            _answer(model)
+            answering += resolved
     print(json.dumps({"loading": loading, "answering": answering}))
 
 

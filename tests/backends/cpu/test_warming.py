@@ -27,7 +27,8 @@ def test_after_warm_no_model_compiles_and_no_request_waits_for_a_kernel(tmp_path
     )
     assert child.returncode == 0, child.stderr
     found = json.loads(child.stdout)
-    assert found["loading"] == {f"{name} {threads}": [] for name in MODELS for threads in (1, 2)}
+    of_kv_types = {"Q1_0 q8": [], "Q1_0 q4": []}
+    assert found["loading"] == {f"{name} {threads}": [] for name in MODELS for threads in (1, 2)} | of_kv_types
     assert found["answering"] == []
 
 
