@@ -14,7 +14,7 @@ from bonsai_edge.errors import InvalidRequestError
 DEFAULT_MAX_TOKENS = 512
 MOST_LOGIT_BIAS = 1e6
 
-FinishReason: TypeAlias = Literal["stop", "length", "cancelled"]
+FinishReason: TypeAlias = Literal["stop", "length", "time", "repetition", "cancelled"]
 OverflowPolicy: TypeAlias = Literal["refuse", "truncate_middle", "drop_oldest_turns", "shift"]
 
 
@@ -56,6 +56,13 @@ class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
         tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=256)], ...], msgspec.Meta(max_length=16)
     ] = ()
     """Generation ends before the first of these strings, which is not part of the text."""
+    max_time_s: Annotated[float, msgspec.Meta(gt=0.0, le=86_400.0)] | None = None
+    """Generation ends with what there is, and the reason "time", so long after it was begun; waiting for other
+    requests is not counted."""
+    max_repeats: Annotated[int, msgspec.Meta(ge=2, le=1_000)] | None = None
+    """Generation ends with the reason "repetition" when the same 1 to 64 tokens were said so often in a row."""
+    logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
+    """Every chunk has the log-probabilities of its tokens, beside those of so many of the most likely ones."""
 
     @classmethod
     def from_keywords(cls, keywords: dict[str, Any]) -> GenerationOptions:
@@ -80,11 +87,19 @@ class Usage(msgspec.Struct, frozen=True):
     cached_tokens: int = 0
 
 
+class InterTokenTimes(msgspec.Struct, frozen=True):
+    """Percentiles of the seconds between two tokens, as whoever waits for them sees it."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the time of one request went, in seconds, and the two speeds in tokens per second.
 
     Decoding is timed from the end of prefill, sampling included, and its speed counts the steps after it; a speed is
-    None when there was nothing to time.
+    None when there was nothing to time. Steps that computed other requests too are counted whole.
     """
 
     load_s: float
@@ -93,6 +108,10 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     decode_s: float
     prefill_tokens_per_s: float | None
     decode_tokens_per_s: float | None
+    first_token_s: float | None = None
+    """From the beginning of the computation, `queue_s` later than the request; None without a token."""
+    inter_token_s: InterTokenTimes | None = None
+    """None with less than two tokens."""
 
 
 class Dropped(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +131,15 @@ class Dropped(msgspec.Struct, frozen=True, kw_only=True):
     """Indices of the messages that were dropped or shortened."""
 
 
-class TextChunk(msgspec.Struct, frozen=True, tag="chunk", tag_field="type"):
+class TokenLogprob(msgspec.Struct, frozen=True):
+    """The natural logarithm of a token's probability, and the most likely tokens with theirs, the likeliest first."""
+
+    token_id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+class TextChunk(msgspec.Struct, frozen=True, omit_defaults=True, tag="chunk", tag_field="type"):
     """A piece of the answer: whole characters, and the tokens that completed them.
 
     `index` counts chunks from 0 without gaps. The texts of all chunks joined are the text of the result.
@@ -121,6 +148,8 @@ class TextChunk(msgspec.Struct, frozen=True, tag="chunk", tag_field="type"):
     index: int
     text: str
     token_ids: list[int]
+    logprobs: list[TokenLogprob] | None = None
+    """One for each of `token_ids`, if they were asked for."""
 
 
 class GenerationResult(msgspec.Struct, frozen=True, kw_only=True, tag="result", tag_field="type"):

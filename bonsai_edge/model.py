@@ -18,30 +18,21 @@ from bonsai_edge.engine.engine import Engine
 from bonsai_edge.engine.pins import PinnedPrefixes
 from bonsai_edge.engine.sampling import Sampler, SamplingDefaults
 from bonsai_edge.engine.token_generation import TokenGeneration
-from bonsai_edge.errors import ContextOverflowError, InvalidRequestError, UnsupportedModelError
+from bonsai_edge.errors import BonsaiError, ContextOverflowError, InvalidRequestError, UnsupportedModelError
 from bonsai_edge.formats.checkpoint import Checkpoint
-from bonsai_edge.generation import (
-    FinishReason,
-    GenerationEvent,
-    GenerationOptions,
-    GenerationResult,
-    Message,
-    TextChunk,
-    Timings,
-    Usage,
-)
+from bonsai_edge.generation import GenerationEvent, GenerationOptions, GenerationResult, Message
 from bonsai_edge.kv_cache import KVType
 from bonsai_edge.memory.heap import give_back_free_memory
 from bonsai_edge.memory.plan import MemoryPlan
 from bonsai_edge.sessions.fingerprint import Fingerprint, take_fingerprint, tokenizer_digest
 from bonsai_edge.sessions.model_sessions import ModelSessions, RestoredSession
 from bonsai_edge.sessions.store import SavedSession, SessionStore, user_store
+from bonsai_edge.text.answer import AnswerText
 from bonsai_edge.text.chat import encode_chat
 from bonsai_edge.text.chat_template import ChatTemplate
-from bonsai_edge.text.detokenizer import Detokenizer
-from bonsai_edge.text.overflow import FittedPrompt, fit_prompt
-from bonsai_edge.text.stop_strings import StopStringFilter
+from bonsai_edge.text.overflow import fit_prompt
 from bonsai_edge.text.tokenizer import Tokenizer
+from bonsai_edge.text_generation import Events, Origin, TextGeneration, advance_texts
 
 Prompt: TypeAlias = str | Sequence[Message | Mapping[str, str]]
 
@@ -145,6 +136,15 @@ class Model:
         self, prompt: Prompt, options: GenerationOptions, cancelled: Callable[[], bool] | None = None
     ) -> Iterator[GenerationEvent]:
         """Do what `generate` does, with options that are checked already."""
+        return self._run_alone(self.begin(prompt, options, cancelled))
+
+    def begin(
+        self, prompt: Prompt, options: GenerationOptions, cancelled: Callable[[], bool] | None = None
+    ) -> TextGeneration:
+        """Check and tokenize a prompt, and return the answer to it, of which nothing is computed yet.
+
+        May be called by another thread than `advance`. Raises InvalidRequestError and ContextOverflowError.
+        """
         fitted = fit_prompt(
             prompt if isinstance(prompt, str) else _checked_messages(prompt),
             options,
@@ -154,7 +154,7 @@ class Model:
         )
         sampler = Sampler(options, self.sampling_defaults, self.spec.vocab_size, fitted.token_ids)
         shifted = ShiftedContext(self.context, fitted.num_sink_tokens) if options.on_overflow == "shift" else None
-        generation = TokenGeneration(
+        tokens = TokenGeneration(
             self.engine,
             fitted.token_ids,
             sampler,
@@ -162,8 +162,17 @@ class Model:
             self.tokenizer.stop_ids,
             cancelled or (lambda: False),
             shifted,
+            options,
         )
-        return self._events(generation, fitted, options.stop, sampler.seed)
+        origin = Origin(self.name, self.backend_name, self.load_s, sampler.seed)
+        return TextGeneration(tokens, AnswerText(self.tokenizer, options.stop), fitted, origin)
+
+    def advance(self, generations: Sequence[TextGeneration]) -> list[Events]:
+        """Bring several answers, opened and not finished, one step on; a token or a piece of a prompt each.
+
+        The tokens of each are those that it would get alone.
+        """
+        return advance_texts(self.engine, generations)
 
     def pin(self, name: str, prefix: Prompt) -> int:
         """Keep what many prompts begin with in the KV cache under a name, and return how many tokens it has.
@@ -241,56 +250,14 @@ class Model:
         with self.engine.sequence(ids.size) as sequence:
             return sequence.logits(ids.tolist())
 
-    def _events(
-        self, generation: TokenGeneration, fitted: FittedPrompt, stop: Sequence[str], seed: int
-    ) -> Iterator[GenerationEvent]:
-        detokenizer = Detokenizer(self.tokenizer)
-        stop_filter = StopStringFilter(stop)
-        texts: list[str] = []
-        pending_ids: list[int] = []
-        finish_reason: FinishReason | None = None
-
-        def chunk(text: str) -> TextChunk:
-            event = TextChunk(index=len(texts), text=text, token_ids=list(pending_ids))
-            texts.append(text)
-            pending_ids.clear()
-            return event
-
-        with closing(generation.__iter__()) as token_ids:
-            for token_id in token_ids:
-                pending_ids.append(token_id)
-                text = stop_filter.push(detokenizer.push(token_id))
-                if text:
-                    yield chunk(text)
-                if stop_filter.stopped:
-                    finish_reason = "stop"
-                    break
-        rest = "" if stop_filter.stopped else stop_filter.push(detokenizer.finish()) + stop_filter.finish()
-        if rest or pending_ids:
-            yield chunk(rest)
-        yield self._result(generation, fitted, "".join(texts), finish_reason or generation.finish_reason, seed)
-
-    def _result(
-        self, generation: TokenGeneration, fitted: FittedPrompt, text: str, finish_reason: FinishReason, seed: int
-    ) -> GenerationResult:
-        return GenerationResult(
-            text=text,
-            token_ids=generation.token_ids,
-            finish_reason=finish_reason,
-            usage=Usage(fitted.num_sent, len(generation.token_ids), generation.num_cached),
-            timings=Timings(
-                load_s=self.load_s,
-                prefill_s=generation.prefill_s,
-                decode_s=generation.decode_s,
-                prefill_tokens_per_s=_speed(generation.num_prefilled, generation.prefill_s),
-                decode_tokens_per_s=_speed(generation.num_decode_steps, generation.decode_s),
-            ),
-            backend=self.backend_name,
-            model=self.name,
-            seed=seed,
-            context_full=finish_reason == "length" and fitted.is_answer_limited,
-            dropped=fitted.dropped or generation.forgotten,
-        )
+    def _run_alone(self, generation: TextGeneration) -> Iterator[GenerationEvent]:
+        with closing(generation):
+            generation.open()
+            while not generation.is_finished:
+                (events,) = self.advance([generation])
+                if isinstance(events, BonsaiError):
+                    raise events
+                yield from events
 
 
 def _checked_messages(messages: Sequence[Message | Mapping[str, str]]) -> list[Message]:
@@ -300,7 +267,3 @@ def _checked_messages(messages: Sequence[Message | Mapping[str, str]]) -> list[M
         raise InvalidRequestError(
             f"The messages are not valid: {exc}.", "Give a list of {'role': ..., 'content': ...}."
         ) from exc
-
-
-def _speed(num_tokens: int, seconds: float) -> float | None:
-    return num_tokens / seconds if num_tokens > 0 and seconds > 0 else None

@@ -12,7 +12,7 @@ from bonsai_edge.generation import GenerationEvent, GenerationResult, Usage
 
 if TYPE_CHECKING:
     from bonsai_edge.model import Model
-    from bonsai_edge.rpc.compute import ServedModel
+    from bonsai_edge.rpc.served_model import ServedModel
 
 
 def describe_model(model: Model | ServedModel) -> str:

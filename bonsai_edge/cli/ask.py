@@ -23,9 +23,31 @@ from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT
     help="One of the endpoints that `bonsai-edge serve` says it listens on.",
 )
 @click.option("--raw", is_flag=True, help="Give the model the text as it is, without the chat template.")
+@click.option(
+    "--priority",
+    type=click.Choice(["background", "normal", "interactive", "safety"]),
+    default="normal",
+    show_default=True,
+    help="How urgent it is beside other requests.",
+)
+@click.option(
+    "--deadline",
+    "deadline_s",
+    type=float,
+    metavar="SECONDS",
+    help="Give up so long after the request.  [default: never]",
+)
 @generation_options
 @json_option
-def ask(prompt: str, endpoint: str, raw: bool, as_json: bool, **sampling: Any) -> None:
+def ask(
+    prompt: str,
+    endpoint: str,
+    raw: bool,
+    priority: str,
+    deadline_s: float | None,
+    as_json: bool,
+    **sampling: Any,
+) -> None:
     """Send one prompt to a running server and stream the answer.
 
     The text goes to standard output, figures to standard error. Ctrl-C cancels the request.
@@ -34,10 +56,12 @@ def ask(prompt: str, endpoint: str, raw: bool, as_json: bool, **sampling: Any) -
     Example:
       bonsai-edge ask "pick up the red cube"
       bonsai-edge ask "dock now" --connect ipc:///run/robot/bonsai.sock --temperature 0 --json
+      bonsai-edge ask "where are you?" --priority interactive --deadline 5
     """
     from bonsai_edge.rpc.client import Client
 
     options = {name: value for name, value in sampling.items() if value is not None}
+    options |= {"priority": priority, "deadline_s": deadline_s}
     with Client(endpoint) as client:
         events = client.generate(prompt, **options) if raw else client.chat([Message("user", prompt)], **options)
         show_answer(events, as_json=as_json)

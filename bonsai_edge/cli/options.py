@@ -232,6 +232,19 @@ _GENERATION_OPTIONS = [
         help="Same seed, same tokens.  [default: a fresh one each time]",
     ),
     click.option(
+        "--max-time",
+        "max_time_s",
+        type=_NumberRange(0, 86_400, min_open=True),
+        metavar="SECONDS",
+        help="End the answer with what there is after so long.",
+    ),
+    click.option(
+        "--max-repeats",
+        type=click.IntRange(2, 1_000),
+        metavar="N",
+        help="End the answer when it has said the same N times in a row.",
+    ),
+    click.option(
         "--stop",
         multiple=True,
         callback=_check_stops,

@@ -10,10 +10,11 @@ import click
 
 from bonsai_edge.cli.options import LoadingOptions, json_option, loading_options, model_option
 from bonsai_edge.cli.pinning import pin_all, pin_option, read_prefix
+from bonsai_edge.rpc.messages import Limits
 
 if TYPE_CHECKING:
     from bonsai_edge.model import Model
-    from bonsai_edge.rpc.compute import ServedModel
+    from bonsai_edge.rpc.served_model import ServedModel
 
 _DURATION = re.compile(r"(\d{1,9})([smh]?)")
 _UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -48,6 +49,13 @@ def _parse_duration(ctx: click.Context, param: click.Parameter, text: str | None
     help="Give the model's memory back after this long without a request, such as 10m, and load it for the next.  "
     "[default: never]",
 )
+@click.option(
+    "--max-active",
+    type=click.IntRange(1, 32),
+    default=Limits().max_active,
+    show_default=True,
+    help="How many requests are computed together, memory permitting (see --sessions).",
+)
 @json_option
 def serve(
     endpoints: tuple[str, ...],
@@ -55,6 +63,7 @@ def serve(
     pinned_files: tuple[Path, ...],
     loading: LoadingOptions,
     idle_unload_s: float | None,
+    max_active: int,
     as_json: bool,
 ) -> None:
     """Answer requests over ZeroMQ until stopped by Ctrl-C or SIGTERM.
@@ -99,7 +108,7 @@ def serve(
         loading["context"], loading["kv"] = loaded.context, loaded.kv_type.value
         return pin_all(loaded, prefixes)
 
-    server = Server(load_as_before, endpoints, idle_unload_s=idle_unload_s)
+    server = Server(load_as_before, endpoints, limits=Limits(max_active=max_active), idle_unload_s=idle_unload_s)
     for endpoint in server.endpoints:
         click.echo(f"listening on {endpoint}", err=True)
     server.run(announce, stop_on=(signal.SIGINT, signal.SIGTERM))

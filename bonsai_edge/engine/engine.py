@@ -18,6 +18,7 @@ from bonsai_edge.engine.paging import PageTable, Paging
 from bonsai_edge.engine.prefix_hint import log_early_difference
 from bonsai_edge.engine.sequence import TokenSequence
 from bonsai_edge.engine.snapshot import PrefixSnapshot
+from bonsai_edge.engine.step_part import StepPart, make_batch
 from bonsai_edge.errors import InvalidRequestError
 from bonsai_edge.kv_cache import PAGE_TOKENS
 
@@ -93,27 +94,31 @@ class Engine:
             self._enter()
             return self._paging.fork(table)
 
-    def step(self, table: PageTable, token_ids: Sequence[int], logit_rows: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Append tokens to a sequence and return a copy of the logits asked for, float32 (num_logits, vocab_size).
+    def step(self, parts: Sequence[StepPart]) -> npt.NDArray[np.float32]:
+        """Append tokens to sequences, each named once, and return a copy of the logits asked for, part by part.
 
+        They are float32 (num_logits, vocab_size). Together the parts have at most `runner.max_batch_rows` tokens.
         Raises InvalidRequestError after `close`.
         """
         with self._lock:
             self._enter()
-            self._paging.prepare(table, len(token_ids))
-            batch = _batch(table, token_ids, logit_rows)
+            for part in parts:
+                self._paging.prepare(part.table, len(part.token_ids))
+            batch = make_batch(parts)
             started = time.perf_counter()
             logits = self._forward(batch)
-            self.adapt_chunk(len(token_ids), time.perf_counter() - started)
-            self._paging.advance(table, token_ids)
+            if len(batch.token_ids) > len(parts):  # decoding says nothing about chunks
+                self.adapt_chunk(len(batch.token_ids), time.perf_counter() - started)
+            for part in parts:
+                self._paging.advance(part.table, part.token_ids)
             return logits
 
     def adapt_chunk(self, num_rows: int, elapsed_s: float) -> None:
-        """Learn from a step of several rows how many the next chunk of a prefill may have.
+        """Learn from a step with a chunk of a prefill, of so many rows in all, how many the next one may have.
 
         It should take a tenth of a second, but has the runner's least number of rows even if they take longer.
         """
-        if num_rows > 1 and elapsed_s > _LONGEST_CHUNK_S:
+        if elapsed_s > _LONGEST_CHUNK_S:
             self.chunk_rows = min(max(self.runner.least_prefill_rows, num_rows // 2), self.runner.max_batch_rows)
         elif elapsed_s < _LONGEST_CHUNK_S / 2:
             self.chunk_rows = max(self.chunk_rows, min(2 * num_rows, self.runner.max_batch_rows))
@@ -211,14 +216,3 @@ class Engine:
             raise
         self._interrupted = None
         return logits
-
-
-def _batch(table: PageTable, token_ids: Sequence[int], logit_rows: Sequence[int]) -> Batch:
-    num_rows = len(token_ids)
-    return Batch(
-        token_ids=np.array(token_ids, np.int32),
-        positions=np.arange(table.length, table.length + num_rows, dtype=np.int32),
-        sequence_ids=np.zeros(num_rows, np.int32),
-        page_tables=np.array([table.pages], np.int32),  # a copy: an interrupted step may run on while the table changes
-        logit_rows=np.array(logit_rows, np.int32),
-    )

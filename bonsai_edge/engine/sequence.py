@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from bonsai_edge.engine.step_part import StepPart
+
 if TYPE_CHECKING:
     from bonsai_edge.engine.engine import Engine
     from bonsai_edge.engine.paging import PageTable
@@ -28,6 +30,10 @@ class TokenSequence:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def part(self, token_ids: Sequence[int], *, wants_logits: bool) -> StepPart:
+        """Return what appends tokens to this sequence in a step of several, perhaps with the logits after the last."""
+        return StepPart(self._table, token_ids, [len(token_ids) - 1] if wants_logits else [])
 
     @property
     def length(self) -> int:
@@ -89,4 +95,4 @@ class TokenSequence:
         return self._engine.shift(self._table, num_sink_pages, cancelled)
 
     def _step(self, token_ids: Sequence[int], logit_rows: Sequence[int]) -> npt.NDArray[np.float32]:
-        return self._engine.step(self._table, token_ids, logit_rows)
+        return self._engine.step([StepPart(self._table, token_ids, logit_rows)])

@@ -6,15 +6,16 @@ import asyncio
 import contextlib
 import math
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import zmq
 import zmq.asyncio
 
 from bonsai_edge.errors import RpcError
-from bonsai_edge.generation import GenerationEvent, GenerationResult, Message
+from bonsai_edge.generation import GenerationEvent, GenerationResult, Message, TextChunk
 from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT, check_connect_endpoint
 from bonsai_edge.rpc.exchanges import Arrival, Exchange, Exchanges
 from bonsai_edge.rpc.messages import (
@@ -35,6 +36,7 @@ from bonsai_edge.rpc.messages import (
 )
 from bonsai_edge.rpc.requests import (
     CLIENT_NAME,
+    CREDIT_WINDOW,
     DEFAULT_TIMEOUT_S,
     answer_of,
     chat_request,
@@ -98,10 +100,12 @@ class AsyncClient:
     ) -> AsyncGenerator[GenerationEvent, None]:
         """Continue a text: an asynchronous iterator of `TextChunk`s and last the `GenerationResult`.
 
-        `options` are the fields of `GenerationOptions`, checked at once. The request is sent when the first event is
+        `options` are the fields of `GenerationOptions`, and `priority` ("safety", "interactive", "normal",
+        "background"), `session` (a name to cancel by), `detached` (go on if this client vanishes) and `sentences`
+        (chunks of whole sentences), all checked at once. The request is sent when the first event is
         asked for; closing the iterator early cancels it, and so does `cancel(request_id)`.
         """
-        return self._stream(generate_request(prompt, options), request_id, deadline_s)
+        return self._stream(partial(generate_request, prompt), options, request_id, deadline_s)
 
     def chat(
         self,
@@ -112,13 +116,13 @@ class AsyncClient:
         **options: Any,
     ) -> AsyncGenerator[GenerationEvent, None]:
         """Answer a conversation of `{"role": ..., "content": ...}`; otherwise like `generate`."""
-        return self._stream(chat_request(messages, options), request_id, deadline_s)
+        return self._stream(partial(chat_request, messages), options, request_id, deadline_s)
 
     async def generate_text(
         self, prompt: str, *, request_id: uuid.UUID | None = None, deadline_s: float | None = None, **options: Any
     ) -> GenerationResult:
         """Return just the last event of `generate`; the chunks are not even sent."""
-        return await self._result(generate_request(prompt, options), request_id, deadline_s)
+        return await self._result(partial(generate_request, prompt), options, request_id, deadline_s)
 
     async def chat_text(
         self,
@@ -129,7 +133,7 @@ class AsyncClient:
         **options: Any,
     ) -> GenerationResult:
         """Return just the last event of `chat`; the chunks are not even sent."""
-        return await self._result(chat_request(messages, options), request_id, deadline_s)
+        return await self._result(partial(chat_request, messages), options, request_id, deadline_s)
 
     async def cancel(self, request_id: uuid.UUID) -> bool:
         """Cancel a request, of whichever client, and return whether it was alive; its result still arrives."""
@@ -161,18 +165,26 @@ class AsyncClient:
 
     def _stream(
         self,
-        message: Generate | Chat,
+        make: Callable[[Mapping[str, Any]], Generate | Chat],
+        options: dict[str, Any],
         request_id: uuid.UUID | None,
         deadline_s: float | None,
-        stream: Literal["tokens", "none"] = "tokens",
+        *,
+        is_streamed: bool = True,
     ) -> AsyncGenerator[GenerationEvent, None]:
-        header = generation_header(deadline_s, stream)
-        return _events(self._exchange(message, header, request_id))
+        header = generation_header(deadline_s, options, is_streamed=is_streamed)
+        return _events(self._exchange(make(options), header, request_id))
 
     async def _result(
-        self, message: Generate | Chat, request_id: uuid.UUID | None, deadline_s: float | None
+        self,
+        make: Callable[[Mapping[str, Any]], Generate | Chat],
+        options: dict[str, Any],
+        request_id: uuid.UUID | None,
+        deadline_s: float | None,
     ) -> GenerationResult:
-        async with contextlib.aclosing(self._stream(message, request_id, deadline_s, "none")) as events:
+        async with contextlib.aclosing(
+            self._stream(make, options, request_id, deadline_s, is_streamed=False)
+        ) as events:
             async for event in events:
                 if isinstance(event, GenerationResult):
                     return event
@@ -188,12 +200,19 @@ class AsyncClient:
         if self._is_closed:
             raise RpcError(_CLOSED, _CLOSED_REMEDY)
         self._exchanges.begin(exchange)
+        num_taken = 0
         try:
             await self._send()
             if self._pump_task is None or self._pump_task.done():
                 self._pump_task = asyncio.create_task(self._pump())
             while True:
-                yield await inbox.get()
+                arrival = await inbox.get()
+                yield arrival
+                num_taken += isinstance(arrival, TextChunk)
+                if num_taken == CREDIT_WINDOW // 2:
+                    self._exchanges.allow(exchange, num_taken)
+                    num_taken = 0
+                    await self._send()
         finally:
             self._exchanges.end(exchange)
             if not self._is_closed:

@@ -10,12 +10,12 @@ import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import zmq
 
 from bonsai_edge.errors import RpcError
-from bonsai_edge.generation import GenerationEvent, GenerationResult, Message
+from bonsai_edge.generation import GenerationEvent, GenerationResult, Message, TextChunk
 from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT, check_connect_endpoint
 from bonsai_edge.rpc.exchanges import Arrival, Exchange, Exchanges
 from bonsai_edge.rpc.mailbox import Mailbox
@@ -37,6 +37,7 @@ from bonsai_edge.rpc.messages import (
 )
 from bonsai_edge.rpc.requests import (
     CLIENT_NAME,
+    CREDIT_WINDOW,
     DEFAULT_TIMEOUT_S,
     answer_of,
     chat_request,
@@ -86,10 +87,12 @@ class Client:
     ) -> Generator[GenerationEvent, None, None]:
         """Continue a text: an iterator of `TextChunk`s and last the `GenerationResult`.
 
-        `options` are the fields of `GenerationOptions`, checked at once. The request is sent when the first event is
+        `options` are the fields of `GenerationOptions`, and `priority` ("safety", "interactive", "normal",
+        "background"), `session` (a name to cancel by), `detached` (go on if this client vanishes) and `sentences`
+        (chunks of whole sentences), all checked at once. The request is sent when the first event is
         asked for; closing the iterator early cancels it, and so does `cancel(request_id)` from any thread.
         """
-        return self._stream(generate_request(prompt, options), request_id, deadline_s)
+        return self._stream(partial(generate_request, prompt), options, request_id, deadline_s)
 
     def chat(
         self,
@@ -100,13 +103,13 @@ class Client:
         **options: Any,
     ) -> Generator[GenerationEvent, None, None]:
         """Answer a conversation of `{"role": ..., "content": ...}`; otherwise like `generate`."""
-        return self._stream(chat_request(messages, options), request_id, deadline_s)
+        return self._stream(partial(chat_request, messages), options, request_id, deadline_s)
 
     def generate_text(
         self, prompt: str, *, request_id: uuid.UUID | None = None, deadline_s: float | None = None, **options: Any
     ) -> GenerationResult:
         """Return just the last event of `generate`; the chunks are not even sent."""
-        return self._result(generate_request(prompt, options), request_id, deadline_s)
+        return self._result(partial(generate_request, prompt), options, request_id, deadline_s)
 
     def chat_text(
         self,
@@ -117,7 +120,7 @@ class Client:
         **options: Any,
     ) -> GenerationResult:
         """Return just the last event of `chat`; the chunks are not even sent."""
-        return self._result(chat_request(messages, options), request_id, deadline_s)
+        return self._result(partial(chat_request, messages), options, request_id, deadline_s)
 
     def cancel(self, request_id: uuid.UUID) -> bool:
         """Cancel a request, of whichever client, and return whether it was alive; its result still arrives."""
@@ -149,18 +152,24 @@ class Client:
 
     def _stream(
         self,
-        message: Generate | Chat,
+        make: Callable[[Mapping[str, Any]], Generate | Chat],
+        options: dict[str, Any],
         request_id: uuid.UUID | None,
         deadline_s: float | None,
-        stream: Literal["tokens", "none"] = "tokens",
+        *,
+        is_streamed: bool = True,
     ) -> Generator[GenerationEvent, None, None]:
-        header = generation_header(deadline_s, stream)
-        return _events(self._connection.exchange(message, header, request_id))
+        header = generation_header(deadline_s, options, is_streamed=is_streamed)
+        return _events(self._connection.exchange(make(options), header, request_id))
 
     def _result(
-        self, message: Generate | Chat, request_id: uuid.UUID | None, deadline_s: float | None
+        self,
+        make: Callable[[Mapping[str, Any]], Generate | Chat],
+        options: dict[str, Any],
+        request_id: uuid.UUID | None,
+        deadline_s: float | None,
     ) -> GenerationResult:
-        with contextlib.closing(self._stream(message, request_id, deadline_s, "none")) as events:
+        with contextlib.closing(self._stream(make, options, request_id, deadline_s, is_streamed=False)) as events:
             for event in events:
                 if isinstance(event, GenerationResult):
                     return event
@@ -213,13 +222,23 @@ class _Connection:
             if self._is_closed:
                 raise RpcError(_CLOSED, _CLOSED_REMEDY)
             self._commands.put(partial(self._exchanges.begin, exchange))
+        num_taken = 0
         try:
             while True:
-                yield inbox.get()
+                arrival = inbox.get()
+                yield arrival
+                num_taken += isinstance(arrival, TextChunk)
+                if num_taken == CREDIT_WINDOW // 2:
+                    self._tell(partial(self._exchanges.allow, exchange, num_taken))
+                    num_taken = 0
         finally:
-            with self._lock:
-                if not self._is_closed:
-                    self._commands.put(partial(self._exchanges.end, exchange))
+            self._tell(partial(self._exchanges.end, exchange))
+
+    def _tell(self, command: Callable[[], None]) -> None:
+        """Have the thread do something, unless it has ended."""
+        with self._lock:
+            if not self._is_closed:
+                self._commands.put(command)
 
     def _run(self) -> None:
         try:

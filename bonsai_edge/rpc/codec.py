@@ -20,6 +20,7 @@ from bonsai_edge.rpc.messages import (
     Bye,
     Cancel,
     ClientMessage,
+    Credit,
     ErrorMessage,
     Final,
     Header,
@@ -27,6 +28,7 @@ from bonsai_edge.rpc.messages import (
     Method,
     Ping,
     Pong,
+    Progress,
     Rejected,
     ServerMessage,
     Welcome,
@@ -40,11 +42,19 @@ _ID_FRAME = 2
 _NUM_FRAMES = 5  # protocol, kind, request id, header, body; frames after these are reserved and ignored
 _REMEDY = "Send what docs/protocol.md describes."
 
-_CLIENT_KINDS: dict[bytes, Any] = {b"HELLO": Hello, b"REQUEST": Method, b"CANCEL": Cancel, b"PING": Ping, b"BYE": Bye}
+_CLIENT_KINDS: dict[bytes, Any] = {
+    b"HELLO": Hello,
+    b"REQUEST": Method,
+    b"CANCEL": Cancel,
+    b"CREDIT": Credit,
+    b"PING": Ping,
+    b"BYE": Bye,
+}
 _SERVER_KINDS: dict[bytes, Any] = {
     b"WELCOME": Welcome,
     b"ACCEPTED": Accepted,
     b"REJECTED": Rejected,
+    b"PROGRESS": Progress,
     b"CHUNK": TextChunk,
     b"FINAL": Final,
     b"ERROR": ErrorMessage,
@@ -84,6 +94,12 @@ def encode(message: ClientMessage | ServerMessage, request_id: bytes, header: He
             "Remove it, or read the text with the right encoding.",
         ) from exc
     return [_PROTOCOL, _KIND_OF[type(message)], request_id, _ENCODER.encode(header), body]
+
+
+def with_header(frames: Sequence[bytes], header: Header) -> list[bytes]:
+    """Return the frames of a message with another header."""
+    protocol, kind, request_id, _, body = frames
+    return [protocol, kind, request_id, _ENCODER.encode(header), body]
 
 
 def decode_client_message(frames: Sequence[bytes]) -> Envelope[ClientMessage]:

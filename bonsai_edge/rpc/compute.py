@@ -1,77 +1,28 @@
-"""The compute thread: loads the model, runs one generation after the other, and posts what comes out.
+"""The compute thread: loads the model, steps what the schedule says, and posts what comes out.
 
 A model that nobody has used for some time may be unloaded until the next generation.
-It knows no socket and no client; the network thread decides what runs next and what becomes of the events.
+It knows no socket and no client; the network thread decides what becomes of the events.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
-from bonsai_edge.errors import BonsaiError
-from bonsai_edge.generation import GenerationEvent, GenerationOptions, GenerationResult, Message
+from bonsai_edge.errors import BonsaiError, KVCacheFullError
+from bonsai_edge.generation import GenerationEvent
 from bonsai_edge.rpc.job import Job
+from bonsai_edge.rpc.served_model import ServedGeneration, ServedModel
+from bonsai_edge.scheduling.schedule import Schedule
 
 logger = logging.getLogger(__name__)
 
-
-class ServedTokenizer(Protocol):
-    """What the server needs of a tokenizer; called by another thread than `ServedModel.stream`."""
-
-    def encode(self, text: str, special: bool = False) -> list[int]:
-        """Return the token ids of a text."""
-
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """Return the text of token ids."""
-
-
-class ServedSpec(Protocol):
-    """What the server tells about the shape of a model."""
-
-    @property
-    def architecture(self) -> str: ...  # noqa: D102
-    @property
-    def vocab_size(self) -> int: ...  # noqa: D102
-    @property
-    def num_layers(self) -> int: ...  # noqa: D102
-    @property
-    def hidden_size(self) -> int: ...  # noqa: D102
-
-
-class ServedModel(Protocol):
-    """What the server needs of a model; `bonsai_edge.model.Model` has it, and tests bring their own."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def backend_name(self) -> str: ...  # noqa: D102
-    @property
-    def context(self) -> int: ...  # noqa: D102
-    @property
-    def threads(self) -> int: ...  # noqa: D102
-    @property
-    def load_s(self) -> float: ...  # noqa: D102
-    @property
-    def spec(self) -> ServedSpec: ...  # noqa: D102
-    @property
-    def tokenizer(self) -> ServedTokenizer: ...  # noqa: D102
-
-    def stream(
-        self,
-        prompt: str | Sequence[Message],
-        options: GenerationOptions,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> Iterator[GenerationEvent]:
-        """Yield TextChunks and last the GenerationResult; ask `cancelled` before every forward step."""
-
-    def close(self) -> None:
-        """Release what generations need; the tokenizer goes on."""
+_PREPARING_THREADS = 4  # so that a short prompt need not wait for a long one to be tokenized
 
 
 @dataclass(frozen=True)
@@ -94,11 +45,25 @@ class LoadFailed:
 
 
 @dataclass(frozen=True)
-class Produced:
-    """A job made a chunk, or its result, which is the last that is heard of it."""
+class Started:
+    """A job came to run, for the first time or again."""
 
     job: Job
-    event: GenerationEvent
+
+
+@dataclass(frozen=True)
+class Suspended:
+    """A job must wait again, because a more urgent one needed its place."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class Produced:
+    """A job made chunks, and perhaps its result, which is the last that is heard of it."""
+
+    job: Job
+    events: Sequence[GenerationEvent]
 
 
 @dataclass(frozen=True)
@@ -110,26 +75,33 @@ class Failed:
     """None for a defect of ours, which is in the log."""
 
 
-ComputeEvent: TypeAlias = Loaded | Unloaded | LoadFailed | Produced | Failed
+ComputeEvent: TypeAlias = Loaded | Unloaded | LoadFailed | Started | Suspended | Produced | Failed
 
 
 class ComputeThread:
-    """Runs jobs in the order in which they are submitted. `submit` and `stop` are for the network thread.
+    """Computes what is submitted, as many jobs together as `max_active`.
 
-    After `idle_unload_s` seconds without a job the model is closed; the next one has it loaded again.
+    `submit`, `withdraw` and `stop` are for the network thread. After `idle_unload_s` seconds without a job the model is
+    closed; the next one has it loaded again.
     """
 
     def __init__(
         self,
         load: Callable[[], ServedModel],
         post: Callable[[ComputeEvent], None],
+        max_active: int,
         idle_unload_s: float | None = None,
     ) -> None:
         self._load = load
         self._post = post
         self._idle_unload_s = idle_unload_s
         self._model: ServedModel | None = None
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._schedule: Schedule[Job] = Schedule(max_active)
+        self._changed = threading.Condition()  # guards the schedule and the three below
+        self._unprepared: list[Job] = []
+        self._blocked: Job | None = None
+        self._is_stopping = False
+        self._preparing = ThreadPoolExecutor(_PREPARING_THREADS, thread_name_prefix="bonsai-edge-prompt")
         # A daemon, so that a step that hangs cannot keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="bonsai-edge-compute", daemon=True)
         self.steps = 0
@@ -140,12 +112,30 @@ class ComputeThread:
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Let a job run after those submitted before."""
-        self._jobs.put(job)
+        """Let a job run when its turn comes."""
+        with self._changed:
+            job.waiting_since = time.monotonic()
+            self._schedule.add(job)
+            self._unprepared.append(job)
+            self._prepare_all()
+            self._changed.notify()
+
+    def withdraw(self, job: Job) -> None:
+        """Forget a job: at once if it waits, before its next step if it runs. Nothing more need be heard of it."""
+        job.cancel()
+        with self._changed:
+            if job in self._unprepared:
+                self._unprepared.remove(job)
+            if job in self._schedule.waiting:
+                self._schedule.remove(job)
+                job.generation = None
 
     def stop(self, timeout_s: float) -> bool:
-        """Close the model after the current job and return whether the thread ended in time."""
-        self._jobs.put(None)
+        """Close the model after the current step and return whether the thread ended in time."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify()
+        self._preparing.shutdown(wait=False, cancel_futures=True)
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -156,59 +146,186 @@ class ComputeThread:
             self._post(LoadFailed(exc))
             return
         try:
-            while (job := self._next_job()) is not None:
-                model = self._model or self._load_again_for(job)
-                if model is not None:
-                    self._generate(model, job)
+            while self._wait_for_work():
+                if self._model is None and not self._load_again():
+                    continue
+                self._admit()
+                self._step()
         finally:
             self._unload()
 
-    def _next_job(self) -> Job | None:
-        """Wait for a job, and unload the model if that takes too long; None ends the thread."""
-        try:
-            return self._jobs.get(timeout=None if self._model is None else self._idle_unload_s)
-        except queue.Empty:
-            self._unload()
-            self._post(Unloaded())
-            return self._jobs.get()
+    def _wait_for_work(self) -> bool:
+        """Wait until a job can be computed, and unload the model if that takes too long; False ends the thread."""
+        with self._changed:
+            while not self._is_stopping:
+                if self._schedule.running or self._schedule.head(time.monotonic()) is not None:
+                    return True
+                if self._model is None and self._unprepared:
+                    return True
+                is_idle = self._model is not None and not self._schedule.waiting
+                if not self._changed.wait(self._idle_unload_s if is_idle else None) and not self._schedule.waiting:
+                    self._unload()
+                    self._post(Unloaded())
+            return False
 
-    def _load_model(self) -> ServedModel:
-        self._model = self._load()
-        self._post(Loaded(self._model))
-        return self._model
+    def _load_model(self) -> None:
+        model = self._load()
+        with self._changed:
+            self._model = model
+            self._post(Loaded(model))
+            self._prepare_all()
 
-    def _load_again_for(self, job: Job) -> ServedModel | None:
-        """Return the model, or None if it cannot be loaded, which fails the job and not the server."""
+    def _load_again(self) -> bool:
+        """Load the model, or fail the jobs that wait for it, not the server."""
+        error: BonsaiError | None = None
         try:
-            return self._load_model()
+            self._load_model()
+            return True
         except BonsaiError as exc:
-            self._post(Failed(job, exc))
+            error = exc
         except Exception:
             logger.exception("The model cannot be loaded again.")
-            self._post(Failed(job, None))
-        return None
+        with self._changed:
+            failed, self._unprepared = self._unprepared, []
+            for job in failed:
+                self._schedule.remove(job)
+        for job in failed:
+            self._post(Failed(job, error))
+        return False
 
     def _unload(self) -> None:
         if self._model is not None:
             self._model.close()
             self._model = None
 
-    def _generate(self, model: ServedModel, job: Job) -> None:
-        def cancelled() -> bool:
-            self.steps += 1
-            self.last_step_at = time.monotonic()
-            return job.is_cancelled()
+    def _prepare_all(self) -> None:
+        """Have prompts tokenized once there is a model; the lock is held."""
+        if self._model is None or self._is_stopping:
+            return
+        for job in self._unprepared:
+            self._preparing.submit(self._prepare, self._model, job)
+        self._unprepared = []
 
-        last: GenerationEvent | None = None
+    def _prepare(self, model: ServedModel, job: Job) -> None:
+        error: BonsaiError | None = None
+        generation: ServedGeneration | None = None
         try:
-            for last in model.stream(job.prompt, job.options, cancelled):
-                self._post(Produced(job, last))
+            generation = model.begin(job.prompt, job.options, job.is_cancelled)
         except BonsaiError as exc:
-            self._post(Failed(job, exc))
+            error = exc
         except Exception:
-            logger.exception("A generation failed.")
-            self._post(Failed(job, None))
-        else:
-            if not isinstance(last, GenerationResult):
-                logger.error("%s ended a generation without a result.", model.name)
-                self._post(Failed(job, None))
+            logger.exception("A prompt could not be prepared.")
+        with self._changed:
+            if job not in self._schedule.waiting:  # it was withdrawn
+                return
+            if generation is None:
+                self._schedule.remove(job)
+                self._post(Failed(job, error))
+            job.generation = generation
+            self._changed.notify()
+
+    def _admit(self) -> None:
+        """Start what may run now, in the place of less urgent jobs where there is none."""
+        while (job := self._next_to_start()) is not None:
+            try:
+                self._open(job)
+            except BonsaiError as exc:
+                self._fail(job, exc)
+            except Exception:
+                logger.exception("A generation cannot be opened.")
+                self._fail(job, None)
+
+    def _next_to_start(self) -> Job | None:
+        """Give a place to the job at the head of the line; None if it must wait."""
+        now = time.monotonic()
+        with self._changed:
+            schedule = self._schedule
+            job = schedule.head(now)
+            if job is None or job is self._blocked:
+                return None
+            if len(schedule.running) == schedule.max_running:
+                victims = schedule.victims(job, now)
+                if not victims:
+                    return None
+                self._suspend(victims[0])
+            schedule.start(job, now)
+            return job
+
+    def _open(self, job: Job) -> None:
+        """Open a job that has a place, in the memory of less urgent ones if it must, or let it wait for some.
+
+        Raises KVCacheFullError if no other job has the memory.
+        """
+        while True:
+            try:
+                _generation_of(job).open()
+            except KVCacheFullError:
+                with self._changed:
+                    victims = self._schedule.victims(job, time.monotonic())
+                    if victims:
+                        self._suspend(victims[0])
+                        continue
+                    if len(self._schedule.running) == 1:
+                        raise
+                    self._schedule.suspend(job)
+                    self._blocked = job
+                    return
+            now = time.monotonic()
+            job.waited_s += now - (job.waiting_since or now)
+            self._post(Started(job))
+            return
+
+    def _suspend(self, job: Job) -> None:
+        """Take its place and its memory from a job; the lock is held."""
+        _generation_of(job).suspend()
+        self._schedule.suspend(job)
+        self._blocked = None
+        job.waiting_since = time.monotonic()
+        self._post(Suspended(job))
+
+    def _step(self) -> None:
+        with self._changed:
+            jobs = list(self._schedule.to_step())
+            # Those that pause or were suspended are not in the step, but must learn that they are cancelled.
+            resting = [*self._schedule.running, *self._schedule.waiting]
+            jobs += [job for job in resting if job.is_cancelled() and job not in jobs]
+        if not jobs or self._model is None:
+            return
+        num_computed = [_generation_of(job).num_computed for job in jobs]
+        self.steps += 1
+        self.last_step_at = time.monotonic()
+        try:
+            outcomes = self._model.advance([_generation_of(job) for job in jobs])
+        except Exception:
+            logger.exception("A step failed.")
+            for job in jobs:
+                self._fail(job, None)
+            return
+        for job, events, before in zip(jobs, outcomes, num_computed, strict=True):
+            generation = _generation_of(job)
+            with self._changed:
+                self._schedule.charge(job, generation.num_computed - before)
+            if isinstance(events, BonsaiError):
+                self._fail(job, events)
+                continue
+            if generation.is_finished:
+                self._leave(job)
+            if events:
+                self._post(Produced(job, events))
+
+    def _fail(self, job: Job, error: BonsaiError | None) -> None:
+        self._leave(job)
+        self._post(Failed(job, error))
+
+    def _leave(self, job: Job) -> None:
+        """Take a job that runs out of the schedule, which may make room for another."""
+        _generation_of(job).close()
+        job.generation = None  # the job itself is kept for a while
+        with self._changed:
+            self._schedule.remove(job)
+            self._blocked = None
+
+
+def _generation_of(job: Job) -> ServedGeneration:
+    assert job.generation is not None, "a job is prepared before it is scheduled"
+    return job.generation

@@ -14,21 +14,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import msgspec
+
 from bonsai_edge.errors import BonsaiError, InvalidRequestError, ProtocolError, RpcError, ServerUnreachableError
 from bonsai_edge.generation import TextChunk
-from bonsai_edge.rpc.codec import decode_server_message, encode, request_id_of
+from bonsai_edge.rpc.codec import decode_server_message, encode, request_id_of, with_header
 from bonsai_edge.rpc.messages import (
     Accepted,
     Bye,
     Cancel,
+    Credit,
     ErrorMessage,
     Final,
+    Header,
     Ping,
     Pong,
+    Progress,
     Rejected,
     Welcome,
 )
-from bonsai_edge.rpc.problems import exception_of
+from bonsai_edge.rpc.problems import UNKNOWN_REQUEST, exception_of
 
 Arrival: TypeAlias = Accepted | TextChunk | Final | Welcome | BonsaiError
 """What comes of a request: its answers in order, or the reason why there will be no more."""
@@ -45,8 +50,11 @@ class Exchange:
     request_id: bytes
     frames: list[bytes]
     deliver: Callable[[Arrival], None]
+    header: Header | None = None
+    """Of a generation, which can be resumed on another connection."""
     begun_at: float = field(default=math.inf, init=False)
     num_chunks: int = field(default=0, init=False)
+    is_resumed: bool = field(default=False, init=False)
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,12 @@ class Exchanges:
         self._live[exchange.request_id] = exchange
         self._queue(exchange.request_id, exchange.frames)
 
+    def allow(self, exchange: Exchange, num_chunks: int) -> None:
+        """Give the server credit for more chunks of a request, because so many were taken."""
+        if self._live.get(exchange.request_id) is exchange:
+            credit_id = uuid.uuid4().bytes
+            self._queue(credit_id, encode(Credit(exchange.request_id, num_chunks), credit_id))
+
     def end(self, exchange: Exchange) -> None:
         """Take no more interest in a request; it is cancelled if it has not ended by itself."""
         if self._live.get(exchange.request_id) is not exchange:
@@ -130,8 +144,8 @@ class Exchanges:
                 self._fail(exchange, exc)
             return
         if isinstance(message, Pong):
-            self._fail_lost(message)
-        elif exchange is not None:
+            self._tend_lost(message)
+        elif exchange is not None and not isinstance(message, Progress):
             self._take(exchange, message)
 
     def tick(self) -> None:
@@ -160,7 +174,8 @@ class Exchanges:
     ) -> None:
         if isinstance(message, Rejected | ErrorMessage):
             del self._live[exchange.request_id]
-            exchange.deliver(exception_of(message))
+            is_unknown = exchange.is_resumed and message.code == UNKNOWN_REQUEST.code
+            exchange.deliver(self._forgotten() if is_unknown else exception_of(message))
             return
         if isinstance(message, TextChunk):
             if message.index != exchange.num_chunks:
@@ -172,12 +187,22 @@ class Exchanges:
             del self._live[exchange.request_id]
         exchange.deliver(message)
 
-    def _fail_lost(self, pong: Pong) -> None:
+    def _tend_lost(self, pong: Pong) -> None:
+        """Ask for the rest of generations that this connection would not be sent, and let other requests fail."""
         for request_id in pong.lost:
             exchange = self._live.get(request_id)
-            if exchange is not None and not self._is_unsent(request_id):
-                cause = f"The connection to {self._endpoint} broke, and the server does not know the request any more."
-                self._fail(exchange, ServerUnreachableError(cause, "Send the request again."))
+            if exchange is None or self._is_unsent(request_id):
+                continue
+            if exchange.header is None:
+                self._fail(exchange, self._forgotten())
+                continue
+            exchange.is_resumed = True
+            header = msgspec.structs.replace(exchange.header, resume_from=exchange.num_chunks)
+            self._queue(request_id, with_header(exchange.frames, header))
+
+    def _forgotten(self) -> ServerUnreachableError:
+        cause = f"The connection to {self._endpoint} broke, and the server does not know the request any more."
+        return ServerUnreachableError(cause, "Send the request again.")
 
     def _fail(self, exchange: Exchange, error: BonsaiError) -> None:
         self.end(exchange)

@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from bonsai_edge.generation import GenerationOptions, Message
+from bonsai_edge.rpc.answer_stream import AnswerStream
+from bonsai_edge.rpc.messages import ErrorMessage, Final
+from bonsai_edge.rpc.served_model import ServedGeneration
+from bonsai_edge.scheduling.schedule import Ticket
 
 
 class JobState(Enum):
-    """Where a job is; `ENDED` means that its terminal message was sent or that nobody is there to get one."""
+    """Where a job is; one that is preempted is `QUEUED` again, and `ENDED` has its terminal message."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -32,32 +36,52 @@ class Route:
         return [self.client, b""] if self.delimited else [self.client]
 
 
-@dataclass(eq=False)
-class Job:
-    """Owned by the network thread; the compute thread reads the prompt and the options, and asks `is_cancelled`."""
+@dataclass(eq=False, kw_only=True)
+class Job(Ticket):
+    """Owned by the network thread, but for `generation` and the times of running, which are the compute thread's."""
 
-    route: Route
     request_id: bytes
+    route: Route | None
+    """None while nobody is there to get the answer."""
     prompt: str | Sequence[Message]
     options: GenerationOptions
-    received_at: float
     deadline: float | None
-    streams: bool
-    queue_position: int
-    """When it was accepted."""
+    session: str | None
+    is_detached: bool
+    answer: AnswerStream
     state: JobState = JobState.QUEUED
+    terminal: Final | ErrorMessage | None = None
+    told_position: int | None = None
+    """What the client was last told about its place in the line."""
+    told_at: float = 0.0
+    """When the client was last sent anything."""
+    vanished_at: float | None = None
+    has_run: bool = False
     started_at: float | None = None
+    generation: ServedGeneration | None = None
+    waiting_since: float | None = None
+    waited_s: float = 0.0
     _cancelled: bool = field(default=False, init=False)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether its prompt is tokenized."""
+        return self.generation is not None
+
+    @property
+    def can_be_suspended(self) -> bool:
+        """Whether it may make room for another once it runs."""
+        return self.generation is not None and self.generation.can_be_suspended
+
+    @property
+    def is_in_line(self) -> bool:
+        """Whether it waits for other jobs; one that was told that it need not is about to run."""
+        return self.state is JobState.QUEUED and self.told_position != 0
+
     def cancel(self) -> None:
-        """Ask the compute thread to stop before its next step."""
+        """Ask the compute thread to stop before its next step; any thread may."""
         self._cancelled = True
 
     def is_cancelled(self) -> bool:
         """Return whether the compute thread should stop."""
         return self._cancelled
-
-    @property
-    def queue_s(self) -> float:
-        """Seconds from the arrival of the request to the start of the computation."""
-        return 0.0 if self.started_at is None else self.started_at - self.received_at

@@ -12,7 +12,9 @@ import msgspec
 from bonsai_edge.generation import GenerationOptions, GenerationResult, Message, TextChunk
 
 PROTOCOL_VERSION = "BE/1"
-FEATURES = frozenset({"cancel", "deadline", "on_overflow", "stream"})
+FEATURES = frozenset(
+    {"cancel", "credit", "deadline", "detached", "logprobs", "on_overflow", "priority", "progress", "resume", "stream"}
+)
 """What a client may name in `Header.requires`."""
 
 MAX_MESSAGE_BYTES = 4 << 20
@@ -21,12 +23,14 @@ REQUEST_ID_BYTES = 16
 NIL_REQUEST_ID = bytes(REQUEST_ID_BYTES)
 """Stands in an ERROR for the id that could not be read."""
 
+MAX_CREDIT = 1 << 20
 HEARTBEAT_INTERVAL_MS = 1_000
 HEARTBEAT_TIMEOUT_MS = 3_000
 
 RequestId: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=REQUEST_ID_BYTES, max_length=REQUEST_ID_BYTES)]
 TokenId: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
 ShortText: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)]
+Name: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,8 +38,17 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     deadline_ms: Annotated[int, msgspec.Meta(ge=1, le=86_400_000)] | None = None
     """Counted from the moment the server receives the request."""
-    stream: Literal["tokens", "none"] = "tokens"
-    """"none" leaves out the CHUNKs."""
+    stream: Literal["tokens", "sentences", "none"] = "tokens"
+    """What a CHUNK is made of; "none" leaves them out."""
+    priority: Literal["background", "normal", "interactive", "safety"] = "normal"
+    detached: bool = False
+    """Go on when the client vanishes."""
+    credit: Annotated[int, msgspec.Meta(ge=0, le=MAX_CREDIT)] | None = None
+    """How many CHUNKs may be sent before a CREDIT allows more; None for any number."""
+    resume_from: Annotated[int, msgspec.Meta(ge=0, le=1 << 31)] | None = None
+    """Run nothing: send the answer to the request of this id again, from this CHUNK on."""
+    session: Name | None = None
+    """A name by which several requests can be cancelled together."""
     requires: Annotated[tuple[ShortText, ...], msgspec.Meta(max_length=16)] = ()
     """Features without which the client does not want an answer."""
 
@@ -88,6 +101,13 @@ class Cancel(msgspec.Struct, frozen=True):
     request_ids: Annotated[tuple[RequestId, ...], msgspec.Meta(max_length=256)]
 
 
+class Credit(msgspec.Struct, frozen=True):
+    """CREDIT: that many more CHUNKs of a request may be sent. Not answered."""
+
+    request_id: RequestId
+    chunks: Annotated[int, msgspec.Meta(ge=1, le=MAX_CREDIT)]
+
+
 class Ping(msgspec.Struct, frozen=True):
     """PING: are you there, and do you still know the requests that I wait for?"""
 
@@ -103,6 +123,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_frames: int = MAX_FRAMES
+    max_active: int = 8
+    """Generations that are computed together."""
     max_queued: int = 64
     max_queued_per_client: int = 16
 
@@ -121,11 +143,24 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_interval_ms: int
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class Accepted(msgspec.Struct, frozen=True, omit_defaults=True):
     """ACCEPTED: a generation is queued, and once more, with position 0, when it starts after waiting."""
 
     queue_position: int
-    """How many requests run before this one."""
+    """Its place in the line, 1 for the first; 0 if it is computed now."""
+    estimate_ms: int | None = None
+    """About how long it will wait, judged by earlier requests; None if it need not wait or nothing is known yet."""
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """PROGRESS: what a request is doing, whenever nothing else was heard of it for half a second."""
+
+    phase: Literal["queued", "loading", "prefill", "decode"]
+    done: int = 0
+    total: int = 0
+    """Tokens of the prompt that are computed, of how many, in the phase "prefill"."""
+    queue_position: int | None = None
+    estimate_ms: int | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +171,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str
     retryable: bool
     queue_position: int | None = None
-    """How many requests would have run before this one."""
+    """The place in the line that it would have had."""
     retry_after_ms: int | None = None
 
 
@@ -215,5 +250,5 @@ class Pong(msgspec.Struct, frozen=True):
 
 Method: TypeAlias = Generate | Chat | Tokenize | Detokenize | GetModelInfo | GetStatus
 Final: TypeAlias = GenerationResult | TokenIds | Text | ModelInfo | ServerStatus | Cancelling
-ClientMessage: TypeAlias = Hello | Method | Cancel | Ping | Bye
-ServerMessage: TypeAlias = Welcome | Accepted | Rejected | TextChunk | Final | ErrorMessage | Pong
+ClientMessage: TypeAlias = Hello | Method | Cancel | Credit | Ping | Bye
+ServerMessage: TypeAlias = Welcome | Accepted | Rejected | Progress | TextChunk | Final | ErrorMessage | Pong

@@ -45,6 +45,12 @@ DUPLICATE_REQUEST = ErrorMessage(
     remedy="Give each request an id of its own.",
     retryable=False,
 )
+UNKNOWN_REQUEST = ErrorMessage(
+    code="unknown_request",
+    message="The server does not know a request with this id, because it was restarted or the answer is too old.",
+    remedy="Send the request again without `resume_from`.",
+    retryable=True,
+)
 DEADLINE_EXCEEDED = ErrorMessage(
     code="deadline_exceeded",
     message="The deadline passed before the answer was complete.",

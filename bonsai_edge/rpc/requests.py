@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import zmq
@@ -33,6 +33,8 @@ _Answer = TypeVar("_Answer")
 
 CLIENT_NAME = f"bonsai-edge/{__version__}"
 DEFAULT_TIMEOUT_S = 5.0
+CREDIT_WINDOW = 64
+"""Chunks that a server may send before the caller has taken half of them."""
 _LONGEST_S = 86_400.0
 _RECONNECT_FIRST_MS = 100
 _RECONNECT_MAX_MS = 5_000
@@ -80,11 +82,15 @@ def detokenize_request(token_ids: Sequence[int]) -> Detokenize:
     return _checked(Detokenize, token_ids=token_ids)
 
 
-def generation_header(deadline_s: float | None, stream: Literal["tokens", "none"]) -> Header:
-    """Return the header of a generation. Raises InvalidRequestError."""
-    if deadline_s is None:
-        return Header(stream=stream)
-    return Header(stream=stream, deadline_ms=math.ceil(checked_seconds("deadline_s", deadline_s) * 1000))
+def generation_header(deadline_s: float | None, options: dict[str, Any], *, is_streamed: bool) -> Header:
+    """Take the fields of a header out of the options of a generation, and return it. Raises InvalidRequestError."""
+    fields: dict[str, Any] = {
+        name: options.pop(name) for name in ("priority", "session", "detached") if name in options
+    }
+    stream = "sentences" if options.pop("sentences", False) else "tokens"
+    if deadline_s is not None:
+        fields["deadline_ms"] = math.ceil(checked_seconds("deadline_s", deadline_s) * 1000)
+    return _checked(Header, stream=stream if is_streamed else "none", credit=CREDIT_WINDOW, **fields)
 
 
 def new_exchange(
@@ -94,14 +100,15 @@ def new_exchange(
     request_id: uuid.UUID | None = None,
 ) -> Exchange:
     """Encode a request, with a fresh id if none is given. Raises InvalidRequestError."""
+    header = header or Header()
     id_bytes = (request_id or uuid.uuid4()).bytes
-    frames = encode(message, id_bytes, header or Header())
+    frames = encode(message, id_bytes, header)
     num_bytes = sum(map(len, frames))
     if num_bytes > MAX_MESSAGE_BYTES:
         raise InvalidRequestError(
             f"The request has {num_bytes} bytes; at most {MAX_MESSAGE_BYTES} may be sent.", "Send a shorter text."
         )
-    return Exchange(id_bytes, frames, deliver)
+    return Exchange(id_bytes, frames, deliver, header if isinstance(message, Generate | Chat) else None)
 
 
 def generation_event(arrival: Arrival) -> GenerationEvent | None:

@@ -21,7 +21,8 @@ from bonsai_edge.rpc.compute import (
     Loaded,
     LoadFailed,
     Produced,
-    ServedModel,
+    Started,
+    Suspended,
     Unloaded,
 )
 from bonsai_edge.rpc.listening import Listener, bind, prepare_default_endpoints
@@ -29,6 +30,7 @@ from bonsai_edge.rpc.mailbox import Mailbox
 from bonsai_edge.rpc.messages import HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS, MAX_MESSAGE_BYTES, Limits
 from bonsai_edge.rpc.outbox import Outbox
 from bonsai_edge.rpc.scheduler import Scheduler
+from bonsai_edge.rpc.served_model import ServedModel
 from bonsai_edge.rpc.service import Service
 from bonsai_edge.rpc.signals import calling_on_signals
 from bonsai_edge.rpc.text_thread import TextDone, TextThread
@@ -78,7 +80,7 @@ class Server:
         except BaseException:
             self.close()
             raise
-        self._compute = ComputeThread(load, self._events.put, idle_unload_s)
+        self._compute = ComputeThread(load, self._events.put, limits.max_active, idle_unload_s)
         self._text = TextThread(self._events.put)
         self._outbox = Outbox(self._router, lambda client: self._scheduler.end_client(client))
         self._scheduler = Scheduler(self._compute, self._outbox, limits)
@@ -147,7 +149,7 @@ class Server:
             for event in self._events.take_all():
                 self._take(event, on_ready)
             self._receive()
-            self._scheduler.end_expired()
+            self._scheduler.tick()
             self._outbox.flush()
 
     def _receive(self) -> None:
@@ -159,7 +161,7 @@ class Server:
             self._service.receive(parts)
 
     def _take(self, event: _Event, on_ready: Callable[[ServedModel], None] | None) -> None:
-        if isinstance(event, Produced | Failed):
+        if isinstance(event, Started | Suspended | Produced | Failed):
             self._scheduler.take_event(event)
         elif isinstance(event, TextDone):
             self._service.take_text(event)
@@ -189,7 +191,7 @@ class Server:
         return time.monotonic() >= (self._give_up_at if self._leave_at is None else self._leave_at)
 
     def _wait_ms(self) -> int | None:
-        possible_moments = (self._scheduler.next_deadline(), self._give_up_at, self._leave_at)
+        possible_moments = (self._scheduler.next_moment(), self._give_up_at, self._leave_at)
         moments = [moment for moment in possible_moments if moment is not None]
         if self._outbox:
             moments.append(time.monotonic() + _OUTBOX_RETRY_S)

@@ -11,7 +11,7 @@ import psutil
 
 from bonsai_edge.errors import InvalidRequestError, ProtocolError
 from bonsai_edge.rpc.codec import Envelope, decode_client_message, request_id_of
-from bonsai_edge.rpc.compute import ComputeThread, ServedModel
+from bonsai_edge.rpc.compute import ComputeThread
 from bonsai_edge.rpc.job import Route
 from bonsai_edge.rpc.messages import (
     FEATURES,
@@ -22,6 +22,7 @@ from bonsai_edge.rpc.messages import (
     Cancelling,
     Chat,
     ClientMessage,
+    Credit,
     Detokenize,
     Generate,
     GetModelInfo,
@@ -50,6 +51,7 @@ from bonsai_edge.rpc.problems import (
     unsupported_features,
 )
 from bonsai_edge.rpc.scheduler import Scheduler
+from bonsai_edge.rpc.served_model import ServedModel
 from bonsai_edge.rpc.text_thread import TextDone, TextThread
 from bonsai_edge.version import __version__
 
@@ -136,19 +138,22 @@ class Service:
             self._scheduler.accept(route, request_id, message, envelope.header)
         elif isinstance(message, Tokenize | Detokenize | GetModelInfo):
             self._ask_model(route, request_id, message)
+        elif isinstance(message, Credit):
+            self._scheduler.add_credit(route.client, message)
         elif isinstance(message, Bye):
-            self._scheduler.end_client(route.client)
+            self._scheduler.end_client(route.client, says_bye=True)
         else:
-            self._reply(route, request_id, self._answer(message))
+            self._reply(route, request_id, self._answer(message, route.client))
 
-    def _answer(self, message: Hello | GetStatus | Cancel | Ping) -> ServerMessage:
+    def _answer(self, message: Hello | GetStatus | Cancel | Ping, client: bytes) -> ServerMessage:
         if isinstance(message, Hello):
             return self._welcome()
         if isinstance(message, GetStatus):
             return self.status()
         if isinstance(message, Cancel):
             return Cancelling(tuple(filter(self._scheduler.cancel, message.request_ids)))
-        lost = (id_ for id_ in message.waiting_for if not self._scheduler.knows(id_) and id_ not in self._text.pending)
+        expected = self._text.pending
+        lost = (id_ for id_ in message.waiting_for if not self._scheduler.answers(id_, client) and id_ not in expected)
         return Pong(self.status(), tuple(lost))
 
     def _welcome(self) -> Welcome:

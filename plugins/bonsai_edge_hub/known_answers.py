@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from bonsai_edge import GenerationOptions, Model
+from bonsai_edge.engine.batching import run_alone
 from bonsai_edge.engine.sampling import Sampler, SamplingDefaults
 from bonsai_edge.engine.token_generation import TokenGeneration
 from bonsai_edge_hub.catalogue import KnownAnswer
@@ -39,7 +40,7 @@ def _continue(model: Model, answer: KnownAnswer) -> list[int]:
     generation = TokenGeneration(
         model.engine, answer.prompt_ids, sampler, len(answer.answer_ids), stop_ids=(), cancelled=lambda: False
     )
-    return list(generation)
+    return list(run_alone(generation))
 
 
 def _compare(check: str, expected: Sequence[int], actual: Sequence[int]) -> CheckResult:

@@ -23,6 +23,7 @@ from bonsai_edge.sessions.model_sessions import RestoredSession
 from bonsai_edge.sessions.opening import Miss
 from bonsai_edge.sessions.store import SavedSession
 from gguf_files import write_random_model
+from streamed_generation import StreamedGeneration
 
 
 class FakeModel:
@@ -80,6 +81,17 @@ class FakeModel:
         self.prompts.append(prompt if isinstance(prompt, str) else list(prompt))
         self.options.append(options)
         return self._events(options, cancelled or (lambda: False))
+
+    def begin(
+        self,
+        prompt: str | Sequence[Message],
+        options: GenerationOptions,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> StreamedGeneration:
+        return StreamedGeneration(self.stream(prompt, options, cancelled))
+
+    def advance(self, generations: Sequence[StreamedGeneration]) -> list[list[GenerationEvent]]:
+        return [generation.step() for generation in generations]
 
     def _events(self, options: GenerationOptions, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
         said: list[str] = []

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from bonsai_edge.cli import main
 from bonsai_edge.generation import GenerationOptions, Message
-from bonsai_edge.rpc.compute import ServedModel
+from bonsai_edge.rpc.scheduler import Scheduler
+from bonsai_edge.rpc.served_model import ServedModel
 from bonsai_edge.rpc.server import Server
 
 if TYPE_CHECKING:
@@ -47,6 +48,29 @@ def test_raw_prompt_and_options_reach_the_model(cli: CliRunner, fake_model: Fake
     assert result.exit_code == 0
     assert fake_model.prompts == ["hello"]
     assert fake_model.options == [GenerationOptions(max_tokens=1, temperature=0, seed=9, stop=("x", "y"))]
+
+
+def test_priority_and_deadline_go_with_the_request(
+    cli: CliRunner, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = []
+
+    def note(*arguments: object, **keywords: object) -> None:
+        headers.append(arguments[3])
+
+    monkeypatch.setattr(Scheduler, "accept", _calling_first(note, Scheduler.accept))
+    arguments = "--priority safety --deadline 2.5"
+    assert cli.invoke(main, ["ask", "hello", "--connect", endpoint, *arguments.split()]).exit_code == 0
+    (header,) = headers
+    assert (header.priority, header.deadline_ms) == ("safety", 2_500)
+
+
+def _calling_first(first: Callable[..., None], then: Callable[..., None]) -> Callable[..., None]:
+    def both(self: object, *arguments: object) -> None:
+        first(*arguments)
+        then(self, *arguments)
+
+    return both
 
 
 def test_json_is_one_object_and_nothing_else(cli: CliRunner, endpoint: str) -> None:

@@ -21,6 +21,7 @@ from bonsai_edge.cli import main
 from bonsai_edge.errors import ContextOverflowError, RemoteError
 from bonsai_edge.generation import Message
 from bonsai_edge.rpc.client import Client
+from bonsai_edge.rpc.messages import Limits
 
 if TYPE_CHECKING:
     from conftest import FakeModel
@@ -160,7 +161,15 @@ def test_time_until_unloading_reaches_the_server_and_the_choices_of_the_first_lo
     class FakeServer:
         endpoints = ("ipc:///nowhere",)
 
-        def __init__(self, load: Callable[[], FakeModel], endpoints: object, *, idle_unload_s: float | None) -> None:
+        def __init__(
+            self,
+            load: Callable[[], FakeModel],
+            endpoints: object,
+            *,
+            limits: Limits,
+            idle_unload_s: float | None,
+        ) -> None:
+            assert limits == Limits(max_active=8)
             assert idle_unload_s == seconds
             self.load = load
 

@@ -6,6 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from bonsai_edge.engine.batching import run_alone
 from bonsai_edge.engine.context_shift import ShiftedContext
 from bonsai_edge.engine.engine import Engine
 from bonsai_edge.engine.sampling import Sampler, SamplingDefaults
@@ -83,7 +84,7 @@ def test_the_older_half_of_the_pages_after_the_first_goes_and_the_rest_moves_up(
 @pytest.mark.parametrize("context", [96, 100, 128, 200, 256])
 def test_an_answer_goes_on_for_many_contexts_in_the_same_pages(engine, runner, context):
     endless = generation(engine, max_tokens=10 * context, context=context)
-    token_ids = list(endless)
+    token_ids = list(run_alone(endless))
     assert token_ids == [(8 + index) % VOCAB_SIZE for index in range(10 * context)]
     assert endless.finish_reason == "length"
     assert max(batch.positions[-1] for batch in runner.batches) == context - 1
@@ -94,22 +95,22 @@ def test_an_answer_goes_on_for_many_contexts_in_the_same_pages(engine, runner, c
 
 def test_a_page_is_turned_about_once_however_long_the_answer(engine, runner):
     endless = generation(engine, max_tokens=2560, context=256)
-    list(endless)
+    list(run_alone(endless))
     assert endless.num_shifts == (2563 - 256) // 96 + 1 == endless.num_forgotten / 96
     assert runner.num_rotated / (endless.num_forgotten / PAGE_TOKENS) < 4 / 3 + 0.01  # 4 stay when 3 go
 
 
 def test_what_fits_is_not_shifted_and_shares_pages_as_usual(engine):
-    list(generation(engine, range(40), max_tokens=88, context=128))
+    list(run_alone(generation(engine, range(40), max_tokens=88, context=128)))
     again = generation(engine, range(40), max_tokens=88, context=128)
-    list(again)
+    list(run_alone(again))
     assert (again.num_shifts, again.num_cached) == (0, 39)
 
 
 def test_a_cached_prompt_is_begun_with_and_left_as_it_was(engine, runner):
-    list(generation(engine, range(100), max_tokens=28, context=128))
+    list(run_alone(generation(engine, range(100), max_tokens=28, context=128)))
     endless = generation(engine, range(100), max_tokens=300, context=128)
-    list(endless)
+    list(run_alone(endless))
     assert endless.num_cached == 99
     assert endless.num_prefilled == 1
     check(engine, runner, {})
@@ -119,16 +120,16 @@ def test_a_cached_prompt_is_begun_with_and_left_as_it_was(engine, runner):
 
 
 def test_a_cached_prompt_that_fills_the_pool_is_begun_with_as_far_as_it_can_be_copied(engine, runner):
-    list(generation(engine, range(255), max_tokens=1, context=256))
+    list(run_alone(generation(engine, range(255), max_tokens=1, context=256)))
     endless = generation(engine, range(255), max_tokens=300, context=256)
-    token_ids = list(endless)
+    token_ids = list(run_alone(endless))
     assert token_ids[:3] == [255, 256, 257]
     assert endless.num_cached + endless.num_prefilled == 255
     check(engine, runner, {})
 
 
 def test_an_answer_that_ends_before_the_context_is_full_is_cached_as_usual(engine, runner):
-    short = iter(generation(engine, range(50), max_tokens=200, context=128))
+    short = run_alone(generation(engine, range(50), max_tokens=200, context=128))
     list(islice(short, 30))
     short.close()
     with engine.open_prompt(list(range(90)), 1) as sequence:
@@ -150,9 +151,9 @@ def test_pages_that_the_prefix_cache_knows_are_copied_before_they_are_changed(en
 
 def test_nothing_of_a_shifted_sequence_is_found_by_later_ones(engine, runner):
     endless = generation(engine, range(50), max_tokens=200, context=128)
-    list(endless)
+    list(run_alone(endless))
     later = generation(engine, range(50), max_tokens=1, context=128)
-    list(later)
+    list(run_alone(later))
     assert (endless.num_shifts, later.num_cached) == (4, 0)
     check(engine, runner, {})
 
@@ -160,7 +161,7 @@ def test_nothing_of_a_shifted_sequence_is_found_by_later_ones(engine, runner):
 def test_other_sequences_do_not_notice(engine, runner):
     with engine.open_prompt(list(range(64)), 64) as other:
         other.prefill(list(range(64)))
-        running = iter(generation(engine, range(64), max_tokens=300, context=128))
+        running = run_alone(generation(engine, range(64), max_tokens=300, context=128))
         assert len(list(islice(running, 200))) == 200
         other.prefill([7] * 40)
         running.close()
@@ -194,7 +195,7 @@ def test_a_shift_without_pages_for_copies_is_refused_and_changes_nothing(runner)
 
 def test_a_shift_is_cancelled_before_the_next_page(engine, runner):
     endless = generation(engine, max_tokens=500, context=256, cancelled=lambda: runner.num_rotated == 2)
-    assert len(list(endless)) == 254
+    assert len(list(run_alone(endless))) == 254
     assert (endless.finish_reason, endless.num_shifts, runner.num_rotated) == ("cancelled", 0, 2)
     check(engine, runner, {})
 
@@ -215,7 +216,7 @@ def test_the_pages_of_the_first_tokens_that_must_stay_stay(engine, runner, num_s
     shifted = ShiftedContext(256, num_sink_tokens)
     assert (shifted.num_sink_pages, shifted.least_length) == (num_sink_pages, (num_sink_pages + 2) * 32)
     endless = generation(engine, range(200), max_tokens=500, context=256, num_sink_tokens=num_sink_tokens)
-    list(endless)
+    list(run_alone(endless))
     kept = num_sink_pages * 32
     assert endless.forgotten.first_position == kept
     assert runner.pages[runner.batches[-1].page_tables[0, :num_sink_pages]].reshape(-1).tolist() == list(range(kept))
@@ -223,7 +224,7 @@ def test_the_pages_of_the_first_tokens_that_must_stay_stay(engine, runner, num_s
 
 def test_memory_grows_by_the_answer_alone(engine, runner):
     endless = generation(engine, max_tokens=6000, context=128)
-    running = iter(endless)
+    running = run_alone(endless)
     list(islice(running, 1000))
     runner.batches.clear()
     tracemalloc.start()

@@ -37,8 +37,6 @@ def test_chunks_grow_while_they_are_quick_and_shrink_when_one_is_slow(engine):
     assert engine.chunk_rows == 8
     engine.adapt_chunk(8, elapsed_s=5.0)  # on a slow board fewer rows would only read the weights more often
     assert engine.chunk_rows == 8
-    engine.adapt_chunk(1, elapsed_s=5.0)  # decoding says nothing about chunks
-    assert engine.chunk_rows == 8
 
 
 def test_a_runner_says_how_few_rows_are_worth_a_step(runner):

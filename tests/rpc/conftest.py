@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from bonsai_edge.errors import ContextOverflowError
+from bonsai_edge.errors import BonsaiError, ContextOverflowError, KVCacheFullError
 from bonsai_edge.generation import (
     FinishReason,
     GenerationEvent,
@@ -24,7 +24,7 @@ from bonsai_edge.generation import (
 )
 from bonsai_edge.rpc.client import Client
 from bonsai_edge.rpc.codec import decode_server_message, encode
-from bonsai_edge.rpc.messages import ClientMessage, Header, Limits, ServerMessage
+from bonsai_edge.rpc.messages import ClientMessage, Header, Limits, Progress, ServerMessage
 from bonsai_edge.rpc.server import Server
 
 DEADLINE_S = 10.0
@@ -51,11 +51,80 @@ class FakeTokenizer:
         return bytes(token_ids).decode()
 
 
+@dataclass(eq=False)
+class FakeGeneration:
+    """One echo under way; with a model that has little memory only so many are open together."""
+
+    model: FakeModel
+    text: str
+    options: GenerationOptions
+    cancelled: Callable[[], bool]
+    is_finished: bool = False
+    can_be_suspended: bool = True
+    answer: str = ""
+
+    @property
+    def num_computed(self) -> int:
+        return len(self.answer)
+
+    @property
+    def prefill_progress(self) -> tuple[int, int]:
+        return len(self.text), len(self.text)
+
+    def open(self) -> None:
+        if len(self.model.open_generations) >= self.model.most_open:
+            raise KVCacheFullError("The memory is full.", "Wait.")
+        self.model.open_generations.append(self)
+
+    def suspend(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self in self.model.open_generations:
+            self.model.open_generations.remove(self)
+
+    def step(self) -> list[GenerationEvent]:
+        if self.cancelled():
+            return [self._result("cancelled")]
+        index = len(self.answer)
+        if index == len(self.text):
+            return [self._result("stop")]
+        character = self.text[index]
+        if character == "!":
+            raise RuntimeError("a defect in the model")
+        self.answer += character
+        chunk = TextChunk(index, character * self.model.chunk_repeats, [ord(character)])
+        if len(self.answer) == len(self.text):
+            return [chunk, self._result("stop")]
+        if len(self.answer) == self.options.max_tokens:
+            return [chunk, self._result("length")]
+        return [chunk]
+
+    def _result(self, finish_reason: FinishReason) -> GenerationResult:
+        self.is_finished = True
+        return GenerationResult(
+            text=self.answer,
+            token_ids=[ord(each) for each in self.answer],
+            finish_reason=finish_reason,
+            usage=Usage(len(self.text), len(self.answer)),
+            timings=Timings(
+                load_s=self.model.load_s,
+                prefill_s=0.25,
+                decode_s=0.5,
+                prefill_tokens_per_s=4.0,
+                decode_tokens_per_s=2.0,
+            ),
+            backend=self.model.backend_name,
+            model=self.model.name,
+            seed=self.options.seed or 0,
+        )
+
+
 @dataclass
 class FakeModel:
     """Echoes the prompt, one character a step; each step waits for a permit unless it runs freely.
 
-    Prompts that begin with "overflow" are refused; at a "!" the model breaks.
+    Prompts that begin with "overflow" are refused; at a "!" the model breaks. Several that run together share a step.
     """
 
     name: str = "fake"
@@ -64,6 +133,7 @@ class FakeModel:
     threads: int = 1
     load_s: float = 0.5
     chunk_repeats: int = 1
+    most_open: int = 64
     spec: FakeSpec = field(default_factory=FakeSpec)
     tokenizer: FakeTokenizer = field(default_factory=FakeTokenizer)
 
@@ -71,6 +141,9 @@ class FakeModel:
         self.free_running = threading.Event()
         self.started: queue.Queue[str] = queue.Queue()  # prompts in the order in which they began to run
         self.closed = threading.Event()
+        self.open_generations: list[FakeGeneration] = []
+        self.prepared: queue.Queue[str] = queue.Queue()
+        self.steps: list[list[str]] = []  # which prompts were computed together
         self._permits = threading.Semaphore(0)
 
     def allow(self, steps: int = 1) -> None:
@@ -80,15 +153,16 @@ class FakeModel:
         self.free_running.set()
         self.allow()  # for the step that waits already
 
+    def await_prepared(self, num_prompts: int) -> None:
+        for _ in range(num_prompts):
+            self.prepared.get(timeout=DEADLINE_S)
+
     def next_started(self) -> str:
         return self.started.get(timeout=DEADLINE_S)
 
-    def stream(
-        self,
-        prompt: str | Sequence[Message],
-        options: GenerationOptions,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> Iterator[GenerationEvent]:
+    def begin(
+        self, prompt: str | Sequence[Message], options: GenerationOptions, cancelled: Callable[[], bool] | None = None
+    ) -> FakeGeneration:
         assert cancelled is not None
         text = prompt if isinstance(prompt, str) else prompt[-1].content
         if text.startswith("overflow"):
@@ -99,39 +173,17 @@ class FakeModel:
                 limit=8,
                 max_tokens=1,
             )
-        return self._steps(text, options, cancelled)
+        self.prepared.put(text)
+        return FakeGeneration(self, text, options, cancelled)
 
-    def _steps(self, text: str, options: GenerationOptions, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
-        finish_reason: FinishReason = "stop"
-        answer = ""
-        for index, character in enumerate(text):
-            is_cancelled = cancelled()
-            if index == 0:
-                self.started.put(text)
-            if not is_cancelled and not self.free_running.is_set():
-                assert self._permits.acquire(timeout=DEADLINE_S)
-            if cancelled():
-                finish_reason = "cancelled"
-                break
-            if character == "!":
-                raise RuntimeError("a defect in the model")
-            if index == options.max_tokens:
-                finish_reason = "length"
-                break
-            answer += character
-            yield TextChunk(index, character * self.chunk_repeats, [ord(character)])
-        yield GenerationResult(
-            text=answer,
-            token_ids=[ord(each) for each in answer],
-            finish_reason=finish_reason,
-            usage=Usage(len(text), len(answer)),
-            timings=Timings(
-                load_s=self.load_s, prefill_s=0.25, decode_s=0.5, prefill_tokens_per_s=4.0, decode_tokens_per_s=2.0
-            ),
-            backend=self.backend_name,
-            model=self.name,
-            seed=options.seed or 0,
-        )
+    def advance(self, generations: Sequence[FakeGeneration]) -> list[list[GenerationEvent] | BonsaiError]:
+        for generation in generations:
+            if not generation.num_computed:
+                self.started.put(generation.text)
+        if not self.free_running.is_set() and not any(generation.cancelled() for generation in generations):
+            assert self._permits.acquire(timeout=DEADLINE_S)
+        self.steps.append([generation.text for generation in generations])
+        return [generation.step() for generation in generations]
 
     def close(self) -> None:
         self.closed.set()
@@ -147,7 +199,10 @@ class RawPeer:
         self.socket.send_multipart(encode(message, request_id, header or Header()))
 
     def receive(self) -> tuple[bytes, ServerMessage]:
+        """Return the next message, PROGRESS left out."""
         envelope = decode_server_message(self.socket.recv_multipart())
+        while isinstance(envelope.message, Progress):
+            envelope = decode_server_message(self.socket.recv_multipart())
         return envelope.request_id, envelope.message
 
     def expect(self, request_id: bytes) -> ServerMessage:
@@ -171,7 +226,7 @@ def endpoint(tmp_path: Path) -> str:
 
 @pytest.fixture
 def limits() -> Limits:
-    return Limits()
+    return Limits(max_active=1)
 
 
 @pytest.fixture

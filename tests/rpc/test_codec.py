@@ -87,7 +87,7 @@ SERVER_MESSAGES: list[ServerMessage] = [
         backend="cpu",
         context=9,
         features=("cancel",),
-        limits=Limits(),
+        limits=Limits(max_active=1),
         heartbeat_interval_ms=1000,
     ),
     Accepted(2),
@@ -166,7 +166,7 @@ def test_error_names_the_field(body: dict[str, Any], problem: str) -> None:
 
 def test_unknown_fields_of_header_and_body_are_ignored() -> None:
     frames = request_frames(method="status", since="2.0")
-    frames[3] = msgspec.msgpack.encode({"priority": 3, "deadline_ms": 7})
+    frames[3] = msgspec.msgpack.encode({"colour": 3, "deadline_ms": 7})
     assert decode_client_message(frames).header == Header(deadline_ms=7)
 
 
@@ -187,7 +187,7 @@ def test_unknown_kind_is_refused_with_those_known() -> None:
     frames = request_frames(method="status")
     frames[1] = b"FINAL\xff"
     assert error_of(frames) == (
-        "The kind of the message is 'FINAL\\\\xff'; expected one of HELLO, REQUEST, CANCEL, PING, BYE."
+        "The kind of the message is 'FINAL\\\\xff'; expected one of HELLO, REQUEST, CANCEL, CREDIT, PING, BYE."
     )
 
 

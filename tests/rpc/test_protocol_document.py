@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bonsai_edge.generation import GenerationOptions, GenerationResult, Timings, Usage
+from bonsai_edge.generation import GenerationOptions, GenerationResult, Timings, TokenLogprob, Usage
 from bonsai_edge.rpc import problems
 from bonsai_edge.rpc.codec import decode_client_message, decode_server_message, encode
 from bonsai_edge.rpc.messages import (
@@ -19,6 +19,7 @@ from bonsai_edge.rpc.messages import (
     ErrorMessage,
     Header,
     ModelInfo,
+    Progress,
     Rejected,
     ServerStatus,
     Welcome,
@@ -34,7 +35,7 @@ VECTORS = [match.groupdict() for match in VECTOR.finditer(DOCUMENT)]
 
 
 def test_all_vectors_are_found() -> None:
-    assert len(VECTORS) == DOCUMENT.count("```vector") == 9
+    assert len(VECTORS) == DOCUMENT.count("```vector") == 11
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["title"])
@@ -42,13 +43,18 @@ def test_vector_is_read_as_it_says(vector: dict[str, str]) -> None:
     frames = [bytes.fromhex(vector[name]) for name in ("protocol", "kind", "id", "header", "body")]
     header, body = (json.loads(vector[name]) for name in ("header_json", "body_json"))
     assert msgspec.msgpack.decode(frames[3]) == header
-    assert msgspec.msgpack.decode(frames[4]) == body
+    assert with_hex(msgspec.msgpack.decode(frames[4])) == body
     decode = decode_client_message if vector["sender"] == "client" else decode_server_message
     envelope = decode(frames)
     assert envelope.header == msgspec.convert(header, Header)
-    assert_contains(msgspec.to_builtins(envelope.message), body)
+    assert_contains(with_hex(msgspec.to_builtins(envelope.message, builtin_types=(bytes,))), body)
     if vector["sender"] == "server":
         assert encode(envelope.message, envelope.request_id) == frames
+
+
+def with_hex(fields: dict[str, Any]) -> dict[str, Any]:
+    """Write ids as the document does, in hexadecimal: JSON has no bytes."""
+    return {name: value.hex() if isinstance(value, bytes) else value for name, value in fields.items()}
 
 
 def assert_contains(message: Any, expected: dict[str, Any]) -> None:
@@ -61,7 +67,20 @@ def assert_contains(message: Any, expected: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "record",
-    [Header, GenerationOptions, GenerationResult, Usage, Timings, ModelInfo, ServerStatus, Welcome, Rejected, Chat],
+    [
+        Header,
+        GenerationOptions,
+        GenerationResult,
+        Usage,
+        Timings,
+        TokenLogprob,
+        ModelInfo,
+        ServerStatus,
+        Welcome,
+        Rejected,
+        Progress,
+        Chat,
+    ],
 )
 def test_every_field_is_described(record: type[msgspec.Struct]) -> None:
     assert [name for name in record.__struct_fields__ if f"`{name}`" not in DOCUMENT] == []

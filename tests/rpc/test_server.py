@@ -105,6 +105,8 @@ def test_status_shows_a_stuck_engine(peer: RawPeer, model: FakeModel) -> None:
     begin(peer, "abc")
     begin(peer, "def")
     model.next_started()
+    while not ask_status(peer).active:
+        pass
     first, second = ask_status(peer), ask_status(peer)
     assert (first.active, first.queued, first.steps) == (second.active, second.queued, second.steps) == (1, 1, 1)
     assert first.seconds_since_step is not None
@@ -178,8 +180,9 @@ def test_two_clients_take_turns(connect: Connect, model: FakeModel) -> None:
         begin(greedy, prompt)
     for prompt in ("x", "y"):
         begin(modest, prompt)
+    model.await_prepared(6)
     model.run_freely()
-    assert [model.next_started() for _ in range(6)] == ["1", "2", "x", "3", "y", "4"]
+    assert [model.next_started() for _ in range(6)] == ["1", "x", "2", "y", "3", "4"]
 
 
 def test_position_counts_what_runs_before_and_start_is_told(connect: Connect, model: FakeModel) -> None:
@@ -194,7 +197,7 @@ def test_position_counts_what_runs_before_and_start_is_told(connect: Connect, mo
     assert second.expect(ids[3]) == Accepted(0)
 
 
-@pytest.mark.parametrize("limits", [Limits(max_queued=3)])
+@pytest.mark.parametrize("limits", [Limits(max_active=1, max_queued=3)])
 def test_full_queue_rejects_with_position_and_time(
     connect: Connect, client: Client, model: FakeModel, limits: Limits
 ) -> None:
@@ -217,7 +220,7 @@ def test_full_queue_rejects_with_position_and_time(
 
 
 def test_one_client_cannot_fill_the_queue(peer: RawPeer, connect: Connect) -> None:
-    for _ in range(1 + Limits().max_queued_per_client):
+    for _ in range(1 + Limits(max_active=1).max_queued_per_client):
         begin(peer, "a")
     request_id = new_id()
     peer.send(Generate("a"), request_id)

@@ -13,6 +13,7 @@ from bonsai_edge.generation import GenerationResult
 from bonsai_edge.rpc.client import Client
 from bonsai_edge.rpc.codec import decode_server_message, encode
 from bonsai_edge.rpc.messages import (
+    FEATURES,
     Cancel,
     Cancelling,
     ErrorMessage,
@@ -31,7 +32,7 @@ from bonsai_edge.rpc.messages import (
     Welcome,
 )
 from bonsai_edge.rpc.server import Server
-from rpc_requests import begin, expect_rejection, new_id
+from rpc_requests import ask_status, begin, expect_rejection, new_id
 
 if TYPE_CHECKING:
     from conftest import FakeModel, RawPeer
@@ -48,12 +49,16 @@ def test_hello_is_answered_with_who_the_server_is(peer: RawPeer) -> None:
     welcome = peer.expect(request_id)
     assert isinstance(welcome, Welcome)
     assert (welcome.protocol, welcome.model, welcome.backend, welcome.context) == ("BE/1", "fake", "none", 1 << 20)
-    assert welcome.features == ("cancel", "deadline", "on_overflow", "stream")
-    assert welcome.limits == Limits(max_message_bytes=4 << 20, max_frames=16, max_queued=64, max_queued_per_client=16)
+    assert welcome.features == tuple(sorted(FEATURES))
+    assert welcome.limits == Limits(
+        max_active=1, max_message_bytes=4 << 20, max_frames=16, max_queued=64, max_queued_per_client=16
+    )
 
 
 def test_ping_names_the_requests_that_are_lost(peer: RawPeer, model: FakeModel) -> None:
     running, queued, unknown, ping_id = begin(peer, "a"), begin(peer, "b"), new_id(), new_id()
+    while not ask_status(peer).active:
+        pass
     peer.send(Ping((running, unknown, queued)), ping_id)
     pong = peer.expect(ping_id)
     assert isinstance(pong, Pong)
