@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bonsai_edge_train.robot_commands.actions import NOTHING_TO_DO, Action
 from bonsai_edge_train.robot_commands.sequences import (
-    MAX_ACTIONS,
     Draft,
     aside,
     draw_order,
@@ -94,9 +93,8 @@ def _replaced_clause(s: Speaker) -> Draft:
         return Draft(f"{before}{s.pick('. ', '. Then ')}{words}", done_before + actions, num_clauses=3)
     if draw < 0.35:
         after, done_after = draw_order(s)[1]
-        actions = actions + done_after
-        assert len(actions) <= MAX_ACTIONS
-        return Draft(words + s.pick(" and ", ", then ", " and then ", ", and ") + after, actions, num_clauses=3)
+        link = s.pick(" and ", ", then ", " and then ", ", and ")
+        return Draft(words + link + after, actions + done_after, num_clauses=3)
     return Draft(words, actions)
 
 

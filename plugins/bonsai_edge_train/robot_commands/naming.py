@@ -129,13 +129,22 @@ def draw_noun(rng: Random) -> str:
     draw = rng.random()
     if draw < 0.80:
         return rng.choice(rng.choices(_DOMAINS, _DOMAIN_WEIGHTS)[0])
-    if draw < 0.92:
+    if draw < 0.87:
         return rng.choice(NOUNS)
-    if draw < 0.95:
+    if draw < 0.91:
         return f"{rng.choice(NOUNS)} {rng.choice(objects.COMPOUND_HEADS)}"
+    if draw < 0.95:
+        return _odd_pair(rng, draw_noun(rng))
     if draw < 0.97:
         return f"{rng.choice(objects.MEASURES)} of {rng.choice(NOUNS)}"
     return invented_word(rng)
+
+
+def _odd_pair(rng: Random, noun: str) -> str:
+    """Join two nouns of which the first often stands alone, so that a model copies both: "heat sink", "porch swing"."""
+    words = noun.split()
+    other = rng.choice(rng.choices(_DOMAINS, _DOMAIN_WEIGHTS)[0]).split()
+    return f"{other[0]} {words[-1]}" if rng.random() < 0.5 else f"{words[0]} {other[-1]}"
 
 
 def draw_adjectives(rng: Random) -> str:
@@ -181,8 +190,10 @@ def draw_place(rng: Random, kind: str) -> Place:
             number = rng.choice("ABCDEFGH") + (number if rng.random() < 0.5 else "")
         noun = rng.choice(_NUMBERED_OF_KIND[kind])
         return Place(f"{noun} {number}", f"{noun} {number}", noun, kind)
-    elif draw < 0.90:
+    elif draw < 0.89:
         noun = f"{rng.choice(NOUNS)} {rng.choice(_HEADS_OF_KIND[kind])}"
+    elif draw < 0.91:
+        noun = _odd_pair(rng, rng.choice(_LIST_OF_KIND[kind]))
     elif draw < 0.935:
         noun = rng.choice(NOUNS)
     elif draw < 0.95:

@@ -36,7 +36,7 @@ _FAMILIES = {
     "speech and settings": ("say", "report", "speed", "gripper"),
 }  # fmt: skip
 _FAMILY_OF = {action: family for family, actions in _FAMILIES.items() for action in actions}
-_TYPO_SHARE = 0.06
+_TYPO_SHARE = 0.08
 _DISFLUENT_SHARE = 0.07
 _MISSING_APOSTROPHES = 0.12
 
@@ -71,10 +71,10 @@ def _with_mention(s: Speaker) -> Draft:
 
 # What a sentence is made of, with the share of each in a thousand.
 _WRITERS: dict[Callable[[Speaker], Draft], int] = {
-    _write_one: 470,
+    _write_one: 480,
     lambda s: draw_sequence(s, 2): 195,
-    lambda s: draw_sequence(s, 3): 60,
-    lambda s: draw_sequence(s, 4): 25,
+    lambda s: draw_sequence(s, 3): 55,
+    lambda s: draw_sequence(s, 4): 20,
     write_correction: 60,
     write_negation: 60,
     write_not_command: 130,
@@ -84,9 +84,11 @@ _DRAFT_WRITERS, _SHARES = tuple(_WRITERS), tuple(_WRITERS.values())
 
 def generate_example(rng: Random) -> Example:
     """Draw one sentence with its answer."""
-    s = Speaker(rng)
-    draft = rng.choices(_DRAFT_WRITERS, weights=_SHARES)[0](s)
-    assert len(draft.actions) <= MAX_ACTIONS, draft
+    while True:
+        s = Speaker(rng)
+        draft = rng.choices(_DRAFT_WRITERS, weights=_SHARES)[0](s)
+        if len(draft.actions) <= MAX_ACTIONS:
+            break
     _decorate(s, draft)
     answer = render_answer(draft.actions, draft.reply)
     pairs = frozenset((noun, place) for noun in s.nouns for place in s.places)

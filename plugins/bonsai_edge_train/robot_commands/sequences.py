@@ -14,7 +14,7 @@ from bonsai_edge_train.robot_commands.clauses import LAST, ORDERS, QUESTIONS, ST
 from bonsai_edge_train.robot_commands.speaker import PRONOUNS, Speaker
 from bonsai_edge_train.robot_commands.verbs import gerund, takes_base_verb
 
-MAX_ACTIONS = 8  # as the schema of an answer has it
+MAX_ACTIONS = 4  # more in one breath is not how people give orders, though the schema of an answer allows eight
 
 Form = Literal["order", "question", "statement"]
 

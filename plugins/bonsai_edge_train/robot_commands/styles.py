@@ -13,7 +13,7 @@ _PUNCTUATION = re.compile(r"[.,;:!?]+(?=\s|$)|(?<!\S)[-&](?=\s)")
 _SPACES = re.compile(r"\s+")
 _I = re.compile(r"\bi\b(?!\.)")
 _FIXED = frozenset(("action", "relation", "direction", "state", "topic", "change"))  # fields that repeat no words
-_MAX_SHOUTED_WORDS = 8
+_MAX_SHOUTED_WORDS = 4
 _SENTENCE_START = re.compile(r"([.!?] )([a-z])")
 
 
@@ -50,7 +50,7 @@ def _shouted_share(draft: Draft) -> float:
     """Return how often a draft is written in capitals: people shout short orders, "STOP" above all."""
     if [action["action"] for action in draft.actions] == ["stop"]:
         return 0.25
-    return 0.06 if len(draft.words.split()) <= _MAX_SHOUTED_WORDS else 0.01
+    return 0.05 if len(draft.words.split()) <= _MAX_SHOUTED_WORDS else 0.0
 
 
 def write_down(s: Speaker, draft: Draft) -> None:

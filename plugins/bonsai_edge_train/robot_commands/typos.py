@@ -119,7 +119,7 @@ def _typo(word: str, rng: Random) -> str:
 
 
 def add_typos(draft: Draft, rng: Random) -> None:
-    """Misspell one word of a draft, sometimes two; marks the draft if it could."""
+    """Misspell one word of a draft, sometimes two or three; marks the draft if it could."""
     values = [str(value) for action in draft.actions for key, value in action.items() if key != "action"]
     kept = {word for value in values for word in value.lower().split()} - KNOWN_WORDS
     for action in draft.actions:
@@ -129,7 +129,7 @@ def add_typos(draft: Draft, rng: Random) -> None:
     if not places:
         return
     rng.shuffle(places)
-    for index in places[: rng.choice((1, 1, 1, 1, 1, 2))]:
+    for index in places[: rng.choice((1, 1, 1, 1, 2, 2, 3))]:
         word = tokens[index].rstrip(",.;:!?")
         typo = _typo(word, rng)
         tokens[index] = typo + tokens[index][len(word) :]
