@@ -93,7 +93,7 @@ Arguments read_arguments(int argc, char** argv) {
         else if (name == "--json") arguments.as_json = true;
         else throw UsageError("There is no option " + name + ".");
     }
-    if (positional.empty() || positional.size() > 2) throw UsageError("One COMMAND and at most one ARGUMENT are needed.");
+    if (positional.empty() || positional.size() > 2) throw UsageError("One COMMAND and at most one ARGUMENT are taken.");
     arguments.command = positional[0];
     if (positional.size() == 2) arguments.argument = positional[1];
     return arguments;
@@ -121,7 +121,8 @@ void show(const be1::Message& message, const Arguments& arguments) {
     if (!streams) std::cout << message.body.at("text").get<std::string>();
     std::cout << std::endl;
     const auto& result = message.body;
-    std::cerr << result.at("usage").at("completion_tokens") << " tokens, " << result.at("finish_reason").get<std::string>();
+    std::cerr << result.at("usage").at("completion_tokens") << " tokens, ";
+    std::cerr << result.at("finish_reason").get<std::string>();
     const auto& speed = result.at("timings").at("decode_tokens_per_s");
     if (!speed.is_null()) std::cerr << ", " << static_cast<int>(speed.get<double>()) << " tokens/s";
     std::cerr << "\n";
@@ -156,8 +157,10 @@ void run(const Arguments& arguments) {
     else if (command == "hello") print(client.call("HELLO", {{"client", "ask-cpp"}}));
     else if (command == "status") print(client.call("REQUEST", {{"method", "status"}}));
     else if (command == "model") print(client.call("REQUEST", {{"method", "model.info"}}));
-    else if (command == "cancel") std::cout << (client.cancel(read_id(arguments.argument)) ? "cancelled" : "unknown") << "\n";
-    else if (command == "ping") {
+    else if (command == "cancel") {
+        const bool was_alive = client.cancel(read_id(arguments.argument));
+        std::cout << (was_alive ? "cancelled" : "unknown") << "\n";
+    } else if (command == "ping") {
         client.call("HELLO");  // so that connecting is not measured
         const auto asked_at = be1::Clock::now();
         client.call("PING");

@@ -313,7 +313,7 @@ private:
         if (live_.empty()) return;
         if (Clock::now() >= give_up_at()) {
             live_.clear();
-            throw unreachable("The server at " + endpoint_ + " was silent for " + std::to_string(timeout_.count()) + " ms.");
+            throw unreachable(endpoint_ + " was silent for " + std::to_string(timeout_.count()) + " ms.");
         }
         if (Clock::now() < ping_at()) return;
         Json ids = Json::array();

@@ -1,5 +1,5 @@
-// Replay the test vectors of a protocol document: read them as they say, and send what the client's contain to a server,
-// encoded by this client, which writes some numbers in other formats than the vectors do.
+// Replay the test vectors of a protocol document: read them as they say, and send what the client's contain to a
+// server, encoded by this client, which writes some numbers in other formats than the vectors do.
 //
 //     replay_vectors docs/protocol.md [ENDPOINT]
 //
@@ -37,8 +37,9 @@ std::vector<Vector> read_vectors(const std::string& path) {
             is_inside = false;
         } else if (is_inside) {
             const std::string name = line.substr(0, 10), content = line.substr(11);
-            if (name.find_first_not_of(' ') == std::string::npos) vectors.back().contents.push_back(be1::Json::parse(content));
-            else vectors.back().frames[name.substr(0, name.find_last_not_of(' ') + 1)] = content;
+            const auto name_end = name.find_last_not_of(' ');
+            if (name_end == std::string::npos) vectors.back().contents.push_back(be1::Json::parse(content));
+            else vectors.back().frames[name.substr(0, name_end + 1)] = content;
         }
     }
     return vectors;
