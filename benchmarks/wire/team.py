@@ -1,0 +1,77 @@
+"""Worker processes that begin at the same moment."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import time
+from collections.abc import Sequence
+from multiprocessing import get_context
+from multiprocessing.context import SpawnProcess
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
+
+from wire.workers import Assignment, Report, Work
+
+_CONTEXT = get_context("spawn")  # forked processes would share the parent's sockets
+_START_S = 1.0  # for imports and connections
+_POLL_S = 0.2
+
+
+class Team:
+    """Add workers, let them begin, and collect their reports."""
+
+    def __init__(self) -> None:
+        self._begin, self._end = _CONTEXT.Event(), _CONTEXT.Event()
+        self._reports: Queue[tuple[int, Report]] = _CONTEXT.Queue()
+        self._processes: list[SpawnProcess] = []
+        self._received: dict[int, Report] = {}
+
+    def add(self, work: Work, assignment: Assignment) -> int:
+        """Start a process and return its number."""
+        number = len(self._processes)
+        arguments = (work, assignment, self._begin, self._end, self._reports, number)
+        self._processes.append(_CONTEXT.Process(target=_run, args=arguments, daemon=True))
+        self._processes[-1].start()
+        return number
+
+    def begin(self) -> None:
+        """Let all of them work, once they had the time to connect."""
+        time.sleep(_START_S + 0.1 * len(self._processes))
+        self._begin.set()
+
+    def end(self) -> None:
+        """Tell those that work without end to finish."""
+        self._end.set()
+
+    def send_signal(self, number: int, signal_number: signal.Signals) -> None:
+        """Stop a worker, or let it go on."""
+        pid = self._processes[number].pid
+        assert pid is not None
+        os.kill(pid, signal_number)
+
+    def reports_of(self, numbers: Sequence[int]) -> list[Report]:
+        """Wait for the reports of some workers. Raises RuntimeError when one of them died."""
+        while missing := set(numbers) - self._received.keys():
+            try:
+                number, report = self._reports.get(timeout=_POLL_S)
+            except queue.Empty:
+                dead = [number for number in missing if self._processes[number].exitcode]
+                if dead:
+                    raise RuntimeError(f"Workers {dead} failed; their reasons stand above.") from None
+            else:
+                self._received[number] = report
+        return [self._received[number] for number in numbers]
+
+    def kill(self) -> None:
+        """End what is left."""
+        for process in self._processes:
+            process.kill()
+            process.join()
+
+
+def _run(
+    work: Work, assignment: Assignment, begin: Event, end: Event, reports: Queue[tuple[int, Report]], number: int
+) -> None:
+    reports.put((number, work(assignment, begin, end)))
