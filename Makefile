@@ -5,7 +5,8 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types test-slow test-peer test-train test-arm bench bench-peer seedling eval-seedling ablation clean
+.PHONY: help demo test lint format types test-slow test-chaos test-peer test-train test-arm fuzz soak bench bench-rpc
+.PHONY: bench-peer seedling eval-seedling ablation clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +51,15 @@ format: $(VENV)/.installed-dev  ## put the code into the house style
 test-slow: $(VENV)/.installed-dev  ## the tests that take minutes or gigabytes
 	$(BIN)/python -m pytest -m "slow and not peer" $(PYTEST_ARGS)
 
+test-chaos: $(VENV)/.installed-dev  ## kill, stop and flood a server, and break its connections
+	$(BIN)/python -m pytest tests/rpc/chaos tests/examples $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.installed-dev  ## send a million mutated messages to a server; a quarter of an hour
+	$(BIN)/python benchmarks/rpc_fuzz.py $(FUZZ_ARGS)
+
+soak: $(VENV)/.installed  ## keep a server busy for half an hour and watch its memory
+	$(BIN)/python benchmarks/rpc_soak.py $(SOAK_ARGS)
+
 test-peer: $(VENV)/.installed-peer  ## agreement with llama.cpp and MLX; builds llama-cpp-python first (about 10 minutes)
 	$(BIN)/python -m pytest -m peer $(PYTEST_ARGS)
 
@@ -61,6 +71,9 @@ test-arm: $(VENV)/.installed-dev  ## the CPU kernels on emulated 64-bit Arm (nee
 
 bench: $(VENV)/.installed  ## prompt and decode speed of the embedded model, and the share of the memory bandwidth
 	$(BIN)/bonsai-edge bench --model seedling -p 128 -n 64
+
+bench-rpc: $(VENV)/.installed  ## what clients see of a loaded server: latencies, shares, lost messages
+	$(BIN)/python benchmarks/rpc_load.py $(BENCH_ARGS)
 
 bench-peer: $(VENV)/.installed-peer  ## speed against llama.cpp, 1.7B and 8B shapes; about an hour
 	$(BIN)/python benchmarks/vs_llama_cpp.py $(BENCH_ARGS)

@@ -47,8 +47,7 @@ class Peer:
 
     def close(self) -> None:
         """Leave without a BYE, as a process that dies does."""
-        self.socket.close()
-        self._context.term()
+        self._context.destroy(linger=0)
 
     def send(
         self,
