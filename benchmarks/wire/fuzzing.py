@@ -65,7 +65,7 @@ class Fuzzer:
             self.report.streams += 1
 
     def _send_batch(self, peer: Peer, num_messages: int) -> None:
-        farewells: list[Sequence[bytes]] = []
+        farewells: list[list[bytes]] = []
         for _ in range(num_messages):
             frames = self._mutator.next()
             if self._is_farewell(frames):

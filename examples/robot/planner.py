@@ -125,7 +125,8 @@ async def _actions(client: AsyncClient, instruction: str) -> list[dict[str, Any]
     plan = json.loads(result.text)
     if not isinstance(plan, dict) or not isinstance(plan.get("actions"), list):
         raise ValueError(f"The model answered {result.text!r}, which is no plan.")
-    return plan["actions"]
+    actions: list[dict[str, Any]] = plan["actions"]
+    return actions
 
 
 def _is_worth_repeating(error: Exception) -> bool:

@@ -96,11 +96,11 @@ def test_invented_requests_are_answered(
     model.run_freely()
     frames = [b"BE/1", b"REQUEST", ID, *map(msgspec.msgpack.encode, (header, {**body, "method": method}))]
     peer.socket.send_multipart(frames)
-    while decode_kind(peer) not in (b"FINAL", b"ERROR", b"REJECTED"):
+    while next_kind(peer) not in (b"FINAL", b"ERROR", b"REJECTED"):
         pass
 
 
-def decode_kind(peer: RawPeer) -> bytes:
-    frames = peer.socket.recv_multipart()
-    assert frames[2] == ID
-    return frames[1]
+def next_kind(peer: RawPeer) -> bytes:
+    _, kind, request_id, _, _ = peer.socket.recv_multipart()
+    assert request_id == ID
+    return kind

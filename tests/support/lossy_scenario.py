@@ -7,6 +7,7 @@ import json
 from collections import Counter
 
 from bonsai_edge.errors import BonsaiError
+from bonsai_edge.generation import GenerationResult
 from bonsai_edge.rpc.async_client import AsyncClient
 from wire.served import ServedProcess
 
@@ -37,10 +38,12 @@ async def _ask_in_turn(endpoint: str) -> Counter[str]:
 
 async def _ask(client: AsyncClient, prompt: str) -> str:
     """Return the finish reason of an answer that arrived whole."""
-    *chunks, result = [event async for event in client.generate(prompt, max_tokens=16)]
-    if "".join(chunk.text for chunk in chunks) != result.text:
-        return "torn"
-    return str(result.finish_reason)
+    text = ""
+    async for event in client.generate(prompt, max_tokens=16):
+        if isinstance(event, GenerationResult):
+            return event.finish_reason if event.text == text else "torn"
+        text += event.text
+    return "without an end"
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def test_message_of_ten_megabytes_ends_its_connection_and_takes_no_memory(served
         for _ in range(20):
             assert sender.ask("HELLO", timeout_s=DEADLINE_S).kind == "WELCOME"
             sender.send_frames([b"BE/1", b"REQUEST", bytes(16), b"\x80", bytes(10_000_000)])
-            assert events.poll(DEADLINE_S * 1000), "the connection lives on"
+            assert events.poll(60_000), "the connection lives on"
             events.recv_multipart()
         assert client.status().state == "ready"
         assert served.rss_bytes() - before_bytes < 10_000_000

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def wait_until_idle(client: Client, within_s: float) -> None:
         time.sleep(0.02)
 
 
-async def fates_of(client: AsyncClient, num_requests: int, **options: object) -> list[GenerationResult | BaseException]:
+async def fates_of(client: AsyncClient, num_requests: int, **options: Any) -> list[GenerationResult | BaseException]:
     requests = (client.generate_text(f"go to room {number}", **options) for number in range(num_requests))
     return await asyncio.wait_for(asyncio.gather(*requests, return_exceptions=True), DEADLINE_S)
 
