@@ -4,16 +4,15 @@
 
 A server of its own is started. Every client is a process that sends its requests one after the other, while other
 processes ping, cancel queued and running requests, and, where the server has priorities, ask with the class `safety`.
-Then one client stops reading (SIGSTOP), and the others' speed is compared with that beside a client that reads, in
-rounds that alternate. Last, the server is left alone with idle connections. Exits with 1 when a request was lost,
-doubled, torn or had gaps.
+Then one client asks for much and stops reading (SIGSTOP), and the others' speed is compared with that beside a client
+that asks for the same and reads, in rounds that alternate. Last, the server is left alone with idle connections. Exits
+with 1 when a request was lost, doubled, torn or had gaps.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import signal
 import statistics
 import sys
 import time
@@ -28,10 +27,11 @@ from wire.figures import Latency
 from wire.peer import Peer
 from wire.served import ServedProcess
 from wire.team import Team
-from wire.workers import Assignment, Report
+from wire.workers import Assignment, Report, Work
 
-_STOPPED_IN_FLIGHT = 8  # of the client that stops reading, so that there is always something to send to it
-_SETTLE_S = 1.0
+_BURST = 16  # requests of the client that stops reading: as many as a server queues for one client
+_BURST_S = 2.0  # in which its speed is compared; after 3 s without a heartbeat it counts as gone
+_SETTLE_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,11 @@ def measure_loaded(assignment: Assignment, num_clients: int, has_priorities: boo
     )
 
 
-def measure_stopped_reader(assignment: Assignment, num_clients: int, seconds: float, rounds: int) -> list[float]:
+def measure_stopped_reader(assignment: Assignment, num_clients: int, rounds: int) -> list[float]:
     """Return the others' speed beside a stopped reader over that beside a reading one, for each round."""
     return [
-        _speed_beside(assignment, num_clients, seconds, stops=True)
-        / _speed_beside(assignment, num_clients, seconds, stops=False)
+        _speed_beside(workers.stop_reading, assignment, num_clients)
+        / _speed_beside(workers.generate, assignment, num_clients)
         for _ in range(rounds)
     ]
 
@@ -138,19 +138,17 @@ def print_table(figures: Figures) -> None:
     print(f"idle: {figures.idle_core_share:.2%} of a core; resident memory {figures.rss_bytes / 1e6:.0f} MB")
 
 
-def _speed_beside(assignment: Assignment, num_clients: int, seconds: float, *, stops: bool) -> float:
-    """Return the tokens per second of all clients but one, which may stop reading."""
+def _speed_beside(other: Work, assignment: Assignment, num_clients: int) -> float:
+    """Return the tokens per second of all clients but one, which does something else with a burst of requests."""
     team = Team()
     endless = replace(assignment, requests=sys.maxsize)
     try:
         clients = [team.add(workers.generate, endless) for _ in range(num_clients - 1)]
-        other = team.add(workers.generate, replace(endless, in_flight=_STOPPED_IN_FLIGHT))
+        team.add(other, replace(assignment, requests=_BURST, in_flight=_BURST))
         team.begin()
         time.sleep(_SETTLE_S)
-        if stops:
-            team.send_signal(other, signal.SIGSTOP)
         began_at = time.monotonic()
-        time.sleep(seconds)
+        time.sleep(_BURST_S)
         ended_at = time.monotonic()
         team.end()
         reports = team.reports_of(clients)
@@ -181,7 +179,7 @@ def _measure(options: argparse.Namespace) -> Figures:
         )
         has_priorities = "priority" in welcome["features"]
         loaded = measure_loaded(assignment, options.clients, has_priorities)
-        stopped = measure_stopped_reader(assignment, options.clients, options.seconds, options.rounds)
+        stopped = measure_stopped_reader(assignment, options.clients, options.rounds)
         idle = measure_idle(served, options.clients, options.seconds)
         return Figures(
             model=welcome["model"],
@@ -205,8 +203,8 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=16, help="processes that generate; at least 2")
     parser.add_argument("--requests", type=int, default=20, help="of each client")
     parser.add_argument("--max-tokens", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=3, help="of the stopped reader; 0 leaves it out")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each half round, and of idling")
+    parser.add_argument("--rounds", type=int, default=5, help="of the stopped reader; 0 leaves it out")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of idling")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     options = parser.parse_args()
     figures = _measure(options)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import queue
-import signal
 import time
 from collections.abc import Sequence
 from multiprocessing import get_context
@@ -44,12 +42,6 @@ class Team:
     def end(self) -> None:
         """Tell those that work without end to finish."""
         self._end.set()
-
-    def send_signal(self, number: int, signal_number: signal.Signals) -> None:
-        """Stop a worker, or let it go on."""
-        pid = self._processes[number].pid
-        assert pid is not None
-        os.kill(pid, signal_number)
 
     def reports_of(self, numbers: Sequence[int]) -> list[Report]:
         """Wait for the reports of some workers. Raises RuntimeError when one of them died."""

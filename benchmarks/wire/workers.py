@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.synchronize import Event
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from wire.account import Account, Counts
 from wire.peer import ENDS, Message, Peer, generation
 
 PROMPT = "drive to the kitchen, then look for the red cup, then"
+TEMPERATURE = 10.0
+"""So hot that an answer ends by itself with one unlikely token of many: nearly all have max_tokens."""
 
 _ANSWER_DEADLINE_S = 300.0
 _PING_PERIOD_S = 0.02
@@ -30,6 +34,10 @@ class Assignment:
     max_tokens: int
     requests: int = sys.maxsize
     in_flight: int = 1
+
+    def body(self) -> dict[str, Any]:
+        """Return what a generation is asked for."""
+        return generation(PROMPT, self.max_tokens, temperature=TEMPERATURE)
 
 
 @dataclass
@@ -62,7 +70,7 @@ def generate(assignment: Assignment, begin: Event, end: Event) -> Report:
         report.began_at = time.monotonic()
         while not end.is_set() and (account.num_open or num_started < assignment.requests):
             while account.num_open < assignment.in_flight and num_started < assignment.requests:
-                account.note_sent(peer.send("REQUEST", generation(PROMPT, assignment.max_tokens)))
+                account.note_sent(peer.send("REQUEST", assignment.body()))
                 num_started += 1
             message = peer.receive(_ANSWER_DEADLINE_S)
             if message is None:
@@ -75,6 +83,18 @@ def generate(assignment: Assignment, begin: Event, end: Event) -> Report:
     report.counts, report.tokens = account.counts(), account.tokens
     report.latencies["accept"] = account.accept_s
     return report
+
+
+def stop_reading(assignment: Assignment, begin: Event, end: Event) -> Report:
+    """Send `in_flight` generations, and stand still (SIGSTOP) as soon as they are accepted."""
+    with Peer(assignment.work) as peer:
+        peer.ask("HELLO")
+        begin.wait()
+        waiting_for = {peer.send("REQUEST", assignment.body()) for _ in range(assignment.in_flight)}
+        while waiting_for and (message := peer.receive(_ANSWER_DEADLINE_S)) is not None:
+            waiting_for.discard(message.request_id)
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return Report()
 
 
 def ping(assignment: Assignment, begin: Event, end: Event) -> Report:
@@ -99,7 +119,7 @@ def cancel(assignment: Assignment, begin: Event, end: Event) -> Report:
         begin.wait()
         waits_for = "ACCEPTED"
         while not end.is_set():
-            _cancel_once(work, control, waits_for, assignment.max_tokens, report)
+            _cancel_once(work, control, assignment.body(), waits_for, report)
             waits_for = "CHUNK" if waits_for == "ACCEPTED" else "ACCEPTED"
             time.sleep(_PROBE_PERIOD_S)
     return report
@@ -122,8 +142,8 @@ def start_safety(assignment: Assignment, begin: Event, end: Event) -> Report:
     return report
 
 
-def _cancel_once(work: Peer, control: Peer, waits_for: str, max_tokens: int, report: Report) -> None:
-    request_id = work.send("REQUEST", generation(PROMPT, max_tokens))
+def _cancel_once(work: Peer, control: Peer, body: dict[str, Any], waits_for: str, report: Report) -> None:
+    request_id = work.send("REQUEST", body)
     message = _next_of(work, request_id, ends_with=waits_for)
     if message.kind in ENDS:
         return  # rejected, or too quick
