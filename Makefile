@@ -54,7 +54,7 @@ test-slow: $(VENV)/.installed-dev  ## the tests that take minutes or gigabytes
 test-chaos: $(VENV)/.installed-dev  ## kill, stop and flood a server, and break its connections
 	$(BIN)/python -m pytest tests/rpc/chaos tests/examples $(PYTEST_ARGS)
 
-fuzz: $(VENV)/.installed-dev  ## send a million mutated messages to a server; a quarter of an hour
+fuzz: $(VENV)/.installed-dev  ## send a million mutated messages to a server; some minutes
 	$(BIN)/python benchmarks/rpc_fuzz.py $(FUZZ_ARGS)
 
 soak: $(VENV)/.installed  ## keep a server busy for half an hour and watch its memory
