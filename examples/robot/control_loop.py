@@ -35,6 +35,7 @@ INSTRUCTIONS = (
 )
 _FORWARD_MPS = 0.5
 _TURN_DPS = 45.0
+_METRES = {"distance_m": 1.0, "distance_cm": 0.01, "distance_ft": 0.3048}
 _GUESSED_S = 2.0  # for what says no amount, such as going to a place that this robot has no map of
 
 
@@ -93,11 +94,11 @@ def motion_of(action: dict[str, Any]) -> tuple[Velocity, float]:
     name, direction = action.get("action"), action.get("direction")
     if name == "turn":
         sign = -1.0 if direction == "right" else 1.0
-        return Velocity(turn_dps=sign * _TURN_DPS), float(action.get("angle_deg", 90)) / _TURN_DPS
+        return Velocity(turn_dps=sign * _TURN_DPS), action.get("angle_deg", 90) / _TURN_DPS
     if name in ("move", "go", "dock"):
         sign = -1.0 if direction == "backward" else 1.0
-        distance_m = float(action.get("distance_m", action.get("distance_cm", 0) / 100))
-        duration_s = distance_m / _FORWARD_MPS or float(action.get("duration_s", _GUESSED_S))
+        distances_m = (factor * action.get(unit, 0.0) for unit, factor in _METRES.items())
+        duration_s = max(distances_m) / _FORWARD_MPS or action.get("duration_s", _GUESSED_S)
         return Velocity(forward_mps=sign * _FORWARD_MPS), duration_s
     return STANDSTILL, 0.0
 

@@ -24,6 +24,10 @@ _BEAT_PERIOD_S = 0.1
 _STUCK_S = 5.0  # without a forward step while a generation runs
 _RETRY_S = 0.2
 _MAX_TOKENS = 192
+_MOST = 1_000.0
+
+AMOUNTS = {"distance_m", "distance_cm", "distance_ft", "duration_s", "angle_deg"}
+"""Fields of actions that this robot computes with; docs/robot-commands.md has all."""
 
 
 @dataclass(frozen=True)
@@ -122,10 +126,20 @@ async def _actions(client: AsyncClient, instruction: str) -> list[dict[str, Any]
     """Return the actions of a plan. Raises BonsaiError, and ValueError for an answer that is none."""
     messages = [{"role": "user", "content": instruction}]
     result = await client.chat_text(messages, temperature=0, max_tokens=_MAX_TOKENS)
-    plan = json.loads(result.text)
-    if not isinstance(plan, dict) or not isinstance(plan.get("actions"), list):
-        raise ValueError(f"The model answered {result.text!r}, which is no plan.")
-    actions: list[dict[str, Any]] = plan["actions"]
+    return checked_actions(result.text)
+
+
+def checked_actions(answer: str) -> list[dict[str, Any]]:
+    """Return the actions of an answer; a model may say anything, and a robot must not fall over it. Raises ValueError."""
+    plan = json.loads(answer)
+    actions = plan.get("actions") if isinstance(plan, dict) else None
+    if not isinstance(actions, list) or not all(isinstance(action, dict) for action in actions):
+        raise ValueError(f"The model answered {answer!r}, which is no plan.")
+    for action in actions:
+        for name in AMOUNTS & action.keys():
+            amount = action[name]
+            if not isinstance(amount, int | float) or not 0 <= amount <= _MOST:
+                raise ValueError(f"The plan has {name} {amount!r}; expected a number from 0 to {_MOST:g}.")
     return actions
 
 

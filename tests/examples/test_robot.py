@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import signal
 import subprocess
 import sys
@@ -17,6 +18,24 @@ from wire.served import ServedProcess
 DEADLINE_S = 120.0
 SILENCE_MS = 2_000  # what a call that waits for a dead server takes at least: _SILENCE_S of examples/robot/planner.py
 CONTROL_LOOP = Path(__file__).parents[2] / "examples" / "robot" / "control_loop.py"
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ('{"actions":', "Expecting value"),
+        ("[1]", "which is no plan"),
+        ('{"reply":"Hello."}', "which is no plan"),
+        ('{"actions":["go"]}', "which is no plan"),
+        ('{"actions":[{"action":"move","distance_m":"far"}]}', "The plan has distance_m 'far'"),
+        ('{"actions":[{"action":"turn","angle_deg":-1}]}', "expected a number from 0 to 1000"),
+        ('{"actions":[{"action":"move","duration_s":NaN}]}', "The plan has duration_s nan"),
+    ],
+)
+def test_answer_that_is_no_plan_is_refused(answer: str, problem: str) -> None:
+    planner = runpy.run_path(str(CONTROL_LOOP.with_name("planner.py")))
+    with pytest.raises(ValueError, match=problem):
+        planner["checked_actions"](answer)
 
 
 @pytest.fixture

@@ -9,7 +9,15 @@ import pytest
 from wire.served import ServedProcess
 
 
+@pytest.fixture(scope="session")
+def process() -> Iterator[ServedProcess]:
+    with ServedProcess(backend="reference") as process:
+        yield process
+
+
 @pytest.fixture
-def served() -> Iterator[ServedProcess]:
-    with ServedProcess(backend="reference") as served:
-        yield served
+def served(process: ServedProcess) -> ServedProcess:
+    """The server, started again if the test before killed it."""
+    if not process.is_running():
+        process.start()
+    return process

@@ -56,7 +56,7 @@ def test_every_request_has_a_fate_when_the_server_is_killed(served: ServedProces
         options = long_answer(client)
 
     async def ask() -> None:
-        timeout_s = DEADLINE_S if is_restarted else 3.0
+        timeout_s = DEADLINE_S if is_restarted else 1.5
         async with AsyncClient(served.endpoint, timeout_s=timeout_s) as client:
             asked = asyncio.ensure_future(fates_of(client, 8, **options))
             while (status := await client.status()).active + status.queued < 8:
