@@ -130,7 +130,7 @@ async def _actions(client: AsyncClient, instruction: str) -> list[dict[str, Any]
 
 
 def checked_actions(answer: str) -> list[dict[str, Any]]:
-    """Return the actions of an answer; a model may say anything, and a robot must not fall over it. Raises ValueError."""
+    """Return the actions of an answer. Raises ValueError: a model may say anything, a robot must not fall over it."""
     plan = json.loads(answer)
     actions = plan.get("actions") if isinstance(plan, dict) else None
     if not isinstance(actions, list) or not all(isinstance(action, dict) for action in actions):
