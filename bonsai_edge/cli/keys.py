@@ -76,7 +76,8 @@ def new(side: Side, keys_directory: Path, as_json: bool) -> None:
 def allow(name: str, key: str, role: str, max_requests: int, keys_directory: Path) -> None:
     """Allow a client's KEY, given as the file client.key or as its 40 characters, under a NAME.
 
-    Allowing it again changes role and quota. A running server follows within a second.
+    Characters that begin with a dash go behind `--`, at the end of the line. Allowing a key again changes its role and
+    quota. A running server follows within a second.
     """
     import msgspec
 
