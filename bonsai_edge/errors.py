@@ -22,6 +22,9 @@ BonsaiError
 └── RpcError
     ├── EndpointError          bad_endpoint            an address that cannot be bound or connected
     ├── EndpointInUseError     endpoint_in_use         another process listens there
+    ├── KeyFileError           bad_keys                a key or allow-list is missing, damaged or open to others
+    ├── HandshakeError         handshake_failed        the server refused this client's key, or is another one
+    ├── ForbiddenError         forbidden               the key does not allow what was asked for
     ├── ServerUnreachableError server_unreachable      nobody answered within the time-out
     ├── ProtocolError          protocol_error          a peer sent a message that cannot be understood
     ├── BusyError              busy                    the server's queue is full; try again later
@@ -195,6 +198,24 @@ class EndpointInUseError(EndpointError):
     """Another process already listens on the endpoint."""
 
     code = "endpoint_in_use"
+
+
+class KeyFileError(RpcError):
+    """Keys or an allow-list cannot be used: missing, damaged, or open to other users."""
+
+    code = "bad_keys"
+
+
+class HandshakeError(RpcError):
+    """Client and server do not accept each other: keys that are not known, or given on one side only."""
+
+    code = "handshake_failed"
+
+
+class ForbiddenError(RpcError):
+    """The server knows the client and does not let it do this."""
+
+    code = "forbidden"
 
 
 class ServerUnreachableError(RpcError):

@@ -23,6 +23,7 @@ COMMANDS = {
     "chat": "Talk with a model in the terminal.",
     "serve": "Answer requests over ZeroMQ until stopped.",
     "ask": "Send one prompt to a running server.",
+    "keys": "Make keys, and say which of them a server allows.",
     "plan": "Say whether a model fits into memory, and how.",
     "sessions": "List, fork and delete the conversations on disk.",
     "inspect": "Describe a model file without loading its weights.",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from bonsai_edge.cli.answer import show_answer
-from bonsai_edge.cli.options import generation_options, json_option
+from bonsai_edge.cli.options import client_keys_option, generation_options, json_option
 from bonsai_edge.generation import Message
 from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT
 
@@ -22,6 +23,7 @@ from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT
     metavar="ENDPOINT",
     help="One of the endpoints that `bonsai-edge serve` says it listens on.",
 )
+@client_keys_option
 @click.option("--raw", is_flag=True, help="Give the model the text as it is, without the chat template.")
 @click.option(
     "--priority",
@@ -42,6 +44,7 @@ from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT
 def ask(
     prompt: str,
     endpoint: str,
+    keys_directory: Path | None,
     raw: bool,
     priority: str,
     deadline_s: float | None,
@@ -57,11 +60,12 @@ def ask(
       bonsai-edge ask "pick up the red cube"
       bonsai-edge ask "dock now" --connect ipc:///run/robot/bonsai.sock --temperature 0 --json
       bonsai-edge ask "where are you?" --priority interactive --deadline 5
+      bonsai-edge ask "dock now" --connect tcp://robot.local:5571 --keys keys
     """
     from bonsai_edge.rpc.client import Client
 
     options = {name: value for name, value in sampling.items() if value is not None}
     options |= {"priority": priority, "deadline_s": deadline_s}
-    with Client(endpoint) as client:
+    with Client(endpoint, keys=keys_directory) as client:
         events = client.generate(prompt, **options) if raw else client.chat([Message("user", prompt)], **options)
         show_answer(events, as_json=as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypedDict, TypeVar, cast, get_args
 
 import click
@@ -44,6 +45,21 @@ session_option = click.option(
     metavar="NAME",
     help="Continue the conversation that is kept under this name, and keep it with what is added.",
 )
+
+
+def keys_option(explanation: str, *, required: bool = False) -> Callable[[CommandFunction], CommandFunction]:
+    """Add the directory of the keys; the command gets it as `keys_directory`."""
+    return click.option(
+        "--keys",
+        "keys_directory",
+        type=click.Path(file_okay=False, path_type=Path),
+        required=required,
+        metavar="DIR",
+        help=explanation,
+    )
+
+
+client_keys_option = keys_option("The keys of this client and its server, for TCP; `bonsai-edge keys` makes them.")
 
 
 class PlanningOptions(TypedDict):

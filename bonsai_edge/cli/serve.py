@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bonsai_edge.cli.options import LoadingOptions, json_option, loading_options, model_option
+from bonsai_edge.cli.options import LoadingOptions, json_option, keys_option, loading_options, model_option
 from bonsai_edge.cli.pinning import pin_all, pin_option, read_prefix
 from bonsai_edge.rpc.messages import Limits
 
@@ -35,9 +35,10 @@ def _parse_duration(ctx: click.Context, param: click.Parameter, text: str | None
     "endpoints",
     multiple=True,
     metavar="ENDPOINT",
-    help="Where to listen; may be repeated. Loopback TCP or a socket file, since messages are not encrypted.  "
+    help="Where to listen; may be repeated. Loopback TCP or a socket file; with --keys any address.  "
     "[default: a socket in the user's runtime directory, and tcp://127.0.0.1:5571]",
 )
+@keys_option("Encrypt TCP, and let in only the keys that this directory allows; `bonsai-edge keys` fills it.")
 @model_option
 @pin_option
 @loading_options
@@ -59,6 +60,7 @@ def _parse_duration(ctx: click.Context, param: click.Parameter, text: str | None
 @json_option
 def serve(
     endpoints: tuple[str, ...],
+    keys_directory: Path | None,
     model: str,
     pinned_files: tuple[Path, ...],
     loading: LoadingOptions,
@@ -76,12 +78,14 @@ def serve(
       bonsai-edge serve
       bonsai-edge serve --model Bonsai-1.7B-Q1_0.gguf --bind ipc:///run/robot/bonsai.sock --idle-unload 10m
       bonsai-edge serve --pin system.json
+      bonsai-edge serve --bind 'tcp://*:5571' --keys /etc/robot/keys
     """
     import os
     import signal
 
     from bonsai_edge.cli.answer import describe_model
     from bonsai_edge.cli.terminal import echo_json
+    from bonsai_edge.rpc.security.key_files import load_server_keys
     from bonsai_edge.rpc.server import Server
     from bonsai_edge.runtime import load
 
@@ -108,7 +112,9 @@ def serve(
         loading["context"], loading["kv"] = loaded.context, loaded.kv_type.value
         return pin_all(loaded, prefixes)
 
-    server = Server(load_as_before, endpoints, limits=Limits(max_active=max_active), idle_unload_s=idle_unload_s)
+    keys = None if keys_directory is None else load_server_keys(keys_directory)
+    limits = Limits(max_active=max_active)
+    server = Server(load_as_before, endpoints, limits=limits, idle_unload_s=idle_unload_s, keys=keys)
     for endpoint in server.endpoints:
         click.echo(f"listening on {endpoint}", err=True)
     server.run(announce, stop_on=(signal.SIGINT, signal.SIGTERM))

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import os
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import zmq
 import zmq.asyncio
 
-from bonsai_edge.errors import RpcError
+from bonsai_edge.errors import HandshakeError, RpcError
 from bonsai_edge.generation import GenerationEvent, GenerationResult, Message, TextChunk
+from bonsai_edge.rpc.connecting import Link
 from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT, check_connect_endpoint
 from bonsai_edge.rpc.exchanges import Arrival, Exchange, Exchanges
 from bonsai_edge.rpc.messages import (
@@ -49,6 +52,7 @@ from bonsai_edge.rpc.requests import (
     new_exchange,
     tokenize_request,
 )
+from bonsai_edge.rpc.security.key_files import load_client_keys
 
 _Answer = TypeVar("_Answer")
 
@@ -65,12 +69,19 @@ class AsyncClient:
     request.
     """
 
-    def __init__(self, endpoint: str = DEFAULT_TCP_ENDPOINT, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        self.endpoint = check_connect_endpoint(endpoint)
+    def __init__(
+        self,
+        endpoint: str = DEFAULT_TCP_ENDPOINT,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        keys: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.endpoint = check_connect_endpoint(endpoint, has_keys=keys is not None)
+        client_keys = None if keys is None else load_client_keys(Path(keys))
         self._exchanges = Exchanges(self.endpoint, checked_seconds("timeout_s", timeout_s))
         self._socket = zmq.asyncio.Context.instance().socket(zmq.DEALER)
         configure_dealer(self._socket)
-        self._socket.connect(self.endpoint)
+        self._link = Link(self._socket, self.endpoint, client_keys)
         self._pump_task: asyncio.Task[None] | None = None
         self._is_closed = False
 
@@ -93,6 +104,7 @@ class AsyncClient:
         self._exchanges.leave()
         await self._send()
         self._is_closed = True
+        self._link.close()
         self._socket.close(linger=_BYE_LINGER_MS)
 
     def generate(
@@ -199,6 +211,8 @@ class AsyncClient:
     async def _converse(self, exchange: Exchange, inbox: asyncio.Queue[Arrival]) -> AsyncGenerator[Arrival, None]:
         if self._is_closed:
             raise RpcError(_CLOSED, _CLOSED_REMEDY)
+        self._watch_handshakes()  # before this exchange is there: what is refused now is tried again for it
+        self._link.renew()
         self._exchanges.begin(exchange)
         num_taken = 0
         try:
@@ -223,12 +237,19 @@ class AsyncClient:
             while self._exchanges.is_busy:
                 wait_s = min(self._exchanges.wait_s() or 0.0, _LONGEST_POLL_S)
                 await self._socket.poll(math.ceil(wait_s * 1000))
+                self._watch_handshakes()
                 await self._receive()
                 self._exchanges.tick()
                 await self._send()
         except BaseException:
             self._exchanges.fail_all(_CLOSED, _CLOSED_REMEDY)  # else the iterators would wait for ever
             raise
+
+    def _watch_handshakes(self) -> None:
+        refusal = self._link.refusal()
+        if refusal is not None:
+            self._exchanges.fail_all(*refusal, HandshakeError)
+        self._exchanges.suspicion = self._link.suspicion()
 
     async def _receive(self) -> None:
         with contextlib.suppress(zmq.Again):

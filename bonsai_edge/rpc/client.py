@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import queue
 import threading
 import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import zmq
 
-from bonsai_edge.errors import RpcError
+from bonsai_edge.errors import HandshakeError, RpcError
 from bonsai_edge.generation import GenerationEvent, GenerationResult, Message, TextChunk
+from bonsai_edge.rpc.connecting import Link
 from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT, check_connect_endpoint
 from bonsai_edge.rpc.exchanges import Arrival, Exchange, Exchanges
 from bonsai_edge.rpc.mailbox import Mailbox
@@ -50,6 +53,7 @@ from bonsai_edge.rpc.requests import (
     new_exchange,
     tokenize_request,
 )
+from bonsai_edge.rpc.security.key_files import ClientKeys, load_client_keys
 
 _Answer = TypeVar("_Answer")
 
@@ -64,11 +68,19 @@ class Client:
     Connecting happens in the background, so a client may be made before its server. `timeout_s` is how long the server
     may be silent, connecting included, before ServerUnreachableError is raised; a server that works on a long answer
     is not silent. What the server reports is raised as the same error that the Python API raises, or as RemoteError.
+    `keys` is a directory with the keys of this client and of its server, which another machine needs: docs/security.md.
     """
 
-    def __init__(self, endpoint: str = DEFAULT_TCP_ENDPOINT, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        self.endpoint = check_connect_endpoint(endpoint)
-        self._connection = _Connection(self.endpoint, checked_seconds("timeout_s", timeout_s))
+    def __init__(
+        self,
+        endpoint: str = DEFAULT_TCP_ENDPOINT,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        keys: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.endpoint = check_connect_endpoint(endpoint, has_keys=keys is not None)
+        client_keys = None if keys is None else load_client_keys(Path(keys))
+        self._connection = _Connection(self.endpoint, checked_seconds("timeout_s", timeout_s), client_keys)
 
     def __enter__(self) -> Client:
         return self
@@ -189,14 +201,14 @@ def _events(arrivals: Generator[Arrival, None, None]) -> Generator[GenerationEve
 class _Connection:
     """A thread that owns the socket, since ZeroMQ sockets must not be shared and answers come when they like."""
 
-    def __init__(self, endpoint: str, timeout_s: float) -> None:
+    def __init__(self, endpoint: str, timeout_s: float, keys: ClientKeys | None) -> None:
         self._exchanges = Exchanges(endpoint, timeout_s)
         self._commands: Mailbox[Callable[[], None] | None] = Mailbox()
         self._lock = threading.Lock()  # nothing is put into the mailbox after the None that ends the thread
         self._is_closed = False
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
         configure_dealer(self._socket)
-        self._socket.connect(endpoint)
+        self._link = Link(self._socket, endpoint, keys)
         self._thread = threading.Thread(target=self._run, name="bonsai-edge-client", daemon=True)
         self._thread.start()
 
@@ -252,19 +264,26 @@ class _Connection:
             self._exchanges.fail_all(_CLOSED, _CLOSED_REMEDY)
             self._exchanges.leave()
             self._send()
+            self._link.close()
             self._socket.close(linger=_BYE_LINGER_MS)
             self._commands.close()
 
     def _pump(self) -> None:
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._link.events, zmq.POLLIN)
         poller.register(self._commands, zmq.POLLIN)
         while True:
             wait_s = self._exchanges.wait_s()
             poller.poll(None if wait_s is None else math.ceil(wait_s * 1000))
+            refusal = self._link.refusal()
+            if refusal is not None:
+                self._exchanges.fail_all(*refusal, HandshakeError)
+            self._exchanges.suspicion = self._link.suspicion()
             for command in self._commands.take_all():
                 if command is None:
                     return
+                self._link.renew()
                 command()
             self._receive()
             self._exchanges.tick()

@@ -33,6 +33,7 @@ from bonsai_edge.rpc.messages import (
     ServerMessage,
     Welcome,
 )
+from bonsai_edge.rpc.msgpack_scan import ScanError, scan
 
 _Body = TypeVar("_Body")
 _Decoders = Mapping[bytes, "msgspec.msgpack.Decoder[Any]"]
@@ -103,13 +104,16 @@ def with_header(frames: Sequence[bytes], header: Header) -> list[bytes]:
 
 
 def decode_client_message(frames: Sequence[bytes]) -> Envelope[ClientMessage]:
-    """Check and decode what a client sent, without routing identity and delimiter. Raises ProtocolError."""
-    return cast(Envelope[ClientMessage], _decode(frames, _CLIENT_DECODERS))
+    """Check and decode what a client sent, without routing identity and delimiter. Raises ProtocolError.
+
+    Header and body are scanned before anything is made of them: a client need not be a friend.
+    """
+    return cast(Envelope[ClientMessage], _decode(frames, _CLIENT_DECODERS, is_scanned=True))
 
 
 def decode_server_message(frames: Sequence[bytes]) -> Envelope[ServerMessage]:
     """Check and decode what a server sent. Raises ProtocolError."""
-    return cast(Envelope[ServerMessage], _decode(frames, _SERVER_DECODERS))
+    return cast(Envelope[ServerMessage], _decode(frames, _SERVER_DECODERS, is_scanned=False))
 
 
 def request_id_of(frames: Sequence[bytes]) -> bytes:
@@ -119,7 +123,7 @@ def request_id_of(frames: Sequence[bytes]) -> bytes:
     return NIL_REQUEST_ID
 
 
-def _decode(frames: Sequence[bytes], decoders: _Decoders) -> Envelope[Any]:
+def _decode(frames: Sequence[bytes], decoders: _Decoders, *, is_scanned: bool) -> Envelope[Any]:
     _check_size(frames)
     protocol, kind, request_id, header, body = frames[:_NUM_FRAMES]
     if protocol != _PROTOCOL:
@@ -133,6 +137,9 @@ def _decode(frames: Sequence[bytes], decoders: _Decoders) -> Envelope[Any]:
     if len(request_id) != REQUEST_ID_BYTES:
         raise ProtocolError(f"The request id has {len(request_id)} bytes; expected {REQUEST_ID_BYTES}.", _REMEDY)
     name = kind.decode()
+    if is_scanned:
+        _scan_frame(header, f"header of {name}")
+        _scan_frame(body, f"body of {name}")
     return Envelope(
         request_id,
         _decode_frame(_HEADER_DECODER, header, f"header of {name}"),
@@ -148,6 +155,13 @@ def _check_size(frames: Sequence[bytes]) -> None:
         raise ProtocolError(
             f"The message has {num_bytes} bytes; at most {MAX_MESSAGE_BYTES} are allowed.", "Send a shorter message."
         )
+
+
+def _scan_frame(frame: bytes, name: str) -> None:
+    try:
+        scan(frame)
+    except ScanError as exc:
+        raise ProtocolError(f"The {name} {exc}.", _REMEDY) from exc
 
 
 def _decode_frame(decoder: msgspec.msgpack.Decoder[_Body], frame: bytes, name: str) -> _Body:

@@ -80,6 +80,8 @@ class Exchanges:
         self._outgoing: deque[_Outgoing] = deque()
         self._heard_at = -math.inf
         self._pinged_at = -math.inf
+        self.suspicion: str | None = None
+        """Why there may be no connection, where the driver knows more than that there is none."""
 
     @property
     def is_busy(self) -> bool:
@@ -115,10 +117,10 @@ class Exchanges:
         cancel_id = uuid.uuid4().bytes
         self._queue(cancel_id, encode(Cancel((exchange.request_id,)), cancel_id))
 
-    def fail_all(self, cause: str, remedy: str) -> None:
+    def fail_all(self, cause: str, remedy: str, kind: type[RpcError] = RpcError) -> None:
         """Let all requests fail."""
         for exchange in list(self._live.values()):
-            self._fail(exchange, RpcError(cause, remedy))
+            self._fail(exchange, kind(cause, remedy))
 
     def leave(self) -> None:
         """Queue the message that ends the connection."""
@@ -211,7 +213,8 @@ class Exchanges:
     def _unreachable(self, exchange: Exchange) -> ServerUnreachableError:
         remedy = "Start it with `bonsai-edge serve`, or check the endpoint."
         if self._is_unsent(exchange.request_id):
-            cause = f"No connection to {self._endpoint} within {self._timeout_s:g} s; no server listens there."
+            suspicion = self.suspicion or "no server listens there"
+            cause = f"No connection to {self._endpoint} within {self._timeout_s:g} s; {suspicion}."
         else:
             cause = f"The server at {self._endpoint} has been silent for {self._timeout_s:g} s."
         return ServerUnreachableError(cause, remedy)

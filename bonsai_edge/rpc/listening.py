@@ -1,4 +1,4 @@
-"""Binding a server's socket so that only this user, or at most this machine, can reach it."""
+"""Binding a server's socket so that only this user, or at most this machine, can reach it, or who has a key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ import platformdirs
 import zmq
 
 from bonsai_edge.errors import EndpointError, EndpointInUseError
-from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT, check_bind_endpoint, ipc_path
+from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT, check_bind_endpoint, ipc_path, is_ipv6
+from bonsai_edge.rpc.private_directory import is_private, make_private_directory
+from bonsai_edge.rpc.security.key_files import ServerKeys
+from bonsai_edge.rpc.security.sockets import secure_next_bind
 
 _IN_USE_REMEDY = "Stop it, or choose another endpoint with --bind."
 
@@ -28,7 +31,7 @@ def prepare_default_endpoints() -> tuple[str, str]:
     The directory is `$XDG_RUNTIME_DIR/bonsai-edge` where that is set. Raises EndpointError when it is not private.
     """
     directory = _runtime_directory()
-    _make_private_directory(directory)
+    _prepare_directory(directory)
     return f"ipc://{directory / 'server.sock'}", DEFAULT_TCP_ENDPOINT
 
 
@@ -63,12 +66,16 @@ class Listener:
                     path.unlink()
 
 
-def bind(server_socket: zmq.Socket[bytes], endpoint: str) -> Listener:
+def bind(server_socket: zmq.Socket[bytes], endpoint: str, keys: ServerKeys | None = None) -> Listener:
     """Bind a socket; a socket file of a dead server is replaced, a living one and any other file are left alone.
 
+    With keys TCP is encrypted and asks for one, on loopback too, where other users of this machine are.
     Raises EndpointError and EndpointInUseError.
     """
-    checked = check_bind_endpoint(endpoint)
+    checked = check_bind_endpoint(endpoint, has_keys=keys is not None)
+    if keys is not None:
+        secure_next_bind(server_socket, checked, keys)
+    server_socket.setsockopt(zmq.IPV6, is_ipv6(checked))
     path = ipc_path(checked)
     if path is not None:
         _prepare_path(path)
@@ -104,18 +111,15 @@ def _prepare_path(path: Path) -> None:
         raise EndpointInUseError(f"Another process listens on ipc://{path}.", _IN_USE_REMEDY)
 
 
-def _make_private_directory(directory: Path) -> None:
+def _prepare_directory(directory: Path) -> None:
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status, parent = directory.lstat(), directory.parent.stat()
+        make_private_directory(directory)
+        is_safe = is_private(directory)
     except OSError as exc:
         raise EndpointError(
             f"Cannot make the directory {directory}: {exc.strerror}.", "Set XDG_RUNTIME_DIR, or give --bind."
         ) from exc
-    is_private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
-    # Whoever may rename entries of the parent could put a directory of their own in our place.
-    is_parent_safe = parent.st_uid in (0, os.getuid()) and (not parent.st_mode & 0o022 or parent.st_mode & stat.S_ISVTX)
-    if not (is_private and is_parent_safe):
+    if not is_safe:
         raise EndpointError(
             f"The directory {directory} is open to other users.",
             f"Make it yours with `chmod 700 {directory}`, or set XDG_RUNTIME_DIR, or give --bind.",

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from bonsai_edge.errors import (
     BonsaiError,
     BusyError,
     ContextOverflowError,
+    ForbiddenError,
     InvalidRequestError,
     KVCacheFullError,
+    MalformedModelError,
+    ModelNotFoundError,
     ProtocolError,
     RemoteError,
+    SessionStorageError,
     UnsupportedModelError,
 )
 from bonsai_edge.rpc.messages import ErrorMessage, Rejected
+
+logger = logging.getLogger(__name__)
 
 LOCAL_CLASSES: dict[str, type[BonsaiError]] = {
     error.code: error
     for error in (
         BusyError,
         ContextOverflowError,
+        ForbiddenError,
         InvalidRequestError,
         KVCacheFullError,
         ProtocolError,
@@ -28,6 +36,7 @@ LOCAL_CLASSES: dict[str, type[BonsaiError]] = {
     )
 }
 """Codes that a client raises as the class that the Python API raises; all others are RemoteErrors."""
+_SERVER_FILE_ERRORS = (ModelNotFoundError, MalformedModelError, SessionStorageError)
 _RETRYABLE = (BusyError.code, KVCacheFullError.code)
 
 QUEUE_FULL = ErrorMessage(
@@ -75,6 +84,30 @@ REPLY_TOO_LARGE = ErrorMessage(
     remedy="Ask for it in smaller parts.",
     retryable=False,
 )
+NOT_ALLOWED = ErrorMessage(
+    code=ForbiddenError.code,
+    message="The key of this connection is not allowed, or not any more.",
+    remedy="Have it allowed with `bonsai-edge keys allow`.",
+    retryable=False,
+)
+OF_ANOTHER_KEY = ErrorMessage(
+    code=ForbiddenError.code,
+    message="The request belongs to another key.",
+    remedy="Leave it alone, or use a key with the role `control`.",
+    retryable=False,
+)
+ROUTING_ID_CHOSEN = ErrorMessage(
+    code=ForbiddenError.code,
+    message="The client has chosen its routing id, which a server with keys does not accept.",
+    remedy="Leave ZMQ_ROUTING_ID unset.",
+    retryable=False,
+)
+QUOTA_USED = ErrorMessage(
+    code=BusyError.code,
+    message="As many requests of this key wait or run as it may have.",
+    remedy="Send the request again when one of them has ended.",
+    retryable=True,
+)
 INTERNAL_ERROR = ErrorMessage(
     code="internal_error",
     message="The server failed on this request.",
@@ -93,8 +126,26 @@ def unsupported_features(names: set[str]) -> ErrorMessage:
     )
 
 
+def role_missing(role: str) -> ErrorMessage:
+    """Say which role a key would need."""
+    return ErrorMessage(
+        code=ForbiddenError.code,
+        message=f"The role of this key does not allow that; it takes {role!r}.",
+        remedy="Have the key allowed again with `bonsai-edge keys allow --role`.",
+        retryable=False,
+    )
+
+
 def problem_of(error: BonsaiError) -> ErrorMessage:
-    """Return the message for an exception."""
+    """Return the message for an exception; what names files of the server goes to its log instead."""
+    if isinstance(error, _SERVER_FILE_ERRORS):
+        logger.error("A request failed: %s", error)
+        return ErrorMessage(
+            code=error.code,
+            message="The server's files do not let it answer.",
+            remedy="The server's log says which, and why.",
+            retryable=False,
+        )
     code = error.remote_code if isinstance(error, RemoteError) else error.code
     return ErrorMessage(
         code=code, message=error.cause, remedy=error.remedy, retryable=code in _RETRYABLE, details=error.details

@@ -73,6 +73,10 @@ class Scheduler:
         """Jobs that wait for their turn."""
         return len(self._jobs) - self.num_active
 
+    def is_alive(self, request_id: bytes) -> bool:
+        """Return whether a request waits or runs; for any thread."""
+        return request_id in self._jobs
+
     def answers(self, request_id: bytes, client: bytes) -> bool:
         """Return whether this connection will be sent more about a request."""
         job = self._jobs.get(request_id)

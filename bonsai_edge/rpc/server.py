@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import TypeAlias
@@ -29,7 +30,13 @@ from bonsai_edge.rpc.listening import Listener, bind, prepare_default_endpoints
 from bonsai_edge.rpc.mailbox import Mailbox
 from bonsai_edge.rpc.messages import HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS, MAX_MESSAGE_BYTES, Limits
 from bonsai_edge.rpc.outbox import Outbox
+from bonsai_edge.rpc.problems import NOT_ALLOWED
 from bonsai_edge.rpc.scheduler import Scheduler
+from bonsai_edge.rpc.security.access import Access
+from bonsai_edge.rpc.security.allow_list import allow_list_path
+from bonsai_edge.rpc.security.authenticator import Authenticator
+from bonsai_edge.rpc.security.key_files import ServerKeys
+from bonsai_edge.rpc.security.receiving import receive
 from bonsai_edge.rpc.served_model import ServedModel
 from bonsai_edge.rpc.service import Service
 from bonsai_edge.rpc.signals import calling_on_signals
@@ -49,7 +56,14 @@ class _Command(Enum):
     STOP = "stop"
 
 
-_Event: TypeAlias = ComputeEvent | TextDone | _Command
+@dataclass(frozen=True)
+class _Revoked:
+    """These keys are not allowed any more."""
+
+    keys: frozenset[str]
+
+
+_Event: TypeAlias = ComputeEvent | TextDone | _Revoked | _Command
 
 
 class Server:
@@ -57,7 +71,7 @@ class Server:
 
     `load` is called on the compute thread once the server answers, so that clients see a server that is loading rather
     than none; and again for the first generation after `idle_unload_s` seconds without one. `stop` may be called from
-    any thread and from a signal handler. A server runs once.
+    any thread and from a signal handler. A server runs once. With `keys` it may listen beyond this machine.
     """
 
     def __init__(
@@ -67,6 +81,7 @@ class Server:
         *,
         limits: Limits | None = None,
         idle_unload_s: float | None = None,
+        keys: ServerKeys | None = None,
         send_queue_messages: int = 1_000,
     ) -> None:
         limits = limits or Limits()
@@ -74,9 +89,15 @@ class Server:
         self._router = _router(self._context, send_queue_messages)
         self._events: Mailbox[_Event] = Mailbox()
         self._listeners: list[Listener] = []
+        self._authenticator: Authenticator | None = None
         try:
+            if keys is not None:
+                allowed = allow_list_path(keys.directory)
+                self._authenticator = Authenticator(
+                    self._context, allowed, lambda keys: self._events.put(_Revoked(keys))
+                )
             for endpoint in endpoints or prepare_default_endpoints():
-                self._listeners.append(bind(self._router, endpoint))
+                self._listeners.append(bind(self._router, endpoint, keys))
         except BaseException:
             self.close()
             raise
@@ -84,7 +105,9 @@ class Server:
         self._text = TextThread(self._events.put)
         self._outbox = Outbox(self._router, lambda client: self._scheduler.end_client(client))
         self._scheduler = Scheduler(self._compute, self._outbox, limits)
-        self._service = Service(self._compute, self._text, self._scheduler, self._outbox, limits)
+        allow_list = None if self._authenticator is None else self._authenticator.allow_list
+        self._access = Access(allow_list, self._scheduler.is_alive)
+        self._service = Service(self._compute, self._text, self._scheduler, self._outbox, limits, self._access)
         self._give_up_at: float | None = None
         self._leave_at: float | None = None
         self._load_error: Exception | None = None
@@ -123,6 +146,8 @@ class Server:
         """
         with calling_on_signals(stop_on, self.stop, self._events.wakeup_fileno()):
             try:
+                if self._authenticator is not None:
+                    self._authenticator.start()
                 self._compute.start()
                 self._loop(on_ready)
             finally:
@@ -155,16 +180,18 @@ class Server:
     def _receive(self) -> None:
         for _ in range(_RECEIVE_BURST):
             try:
-                parts = self._router.recv_multipart(zmq.DONTWAIT)
+                parts, user = receive(self._router)
             except zmq.Again:
                 return
-            self._service.receive(parts)
+            self._service.receive(parts, user)
 
     def _take(self, event: _Event, on_ready: Callable[[ServedModel], None] | None) -> None:
         if isinstance(event, Started | Suspended | Produced | Failed):
             self._scheduler.take_event(event)
         elif isinstance(event, TextDone):
             self._service.take_text(event)
+        elif isinstance(event, _Revoked):
+            self._end_requests_of(event.keys)
         elif isinstance(event, Loaded):
             self._service.start(event.model)
             is_first = not self._load_ended.is_set()
@@ -177,6 +204,14 @@ class Server:
             if isinstance(event, LoadFailed):
                 self._load_error = event.error
             self._begin_to_stop()
+
+    def _end_requests_of(self, keys: frozenset[str]) -> None:
+        requests = {request_id: route for key in keys for request_id, route in self._access.alive_of(key).items()}
+        for client in {route.client for route in requests.values()}:
+            self._scheduler.end_client(client)
+        for request_id, route in requests.items():
+            self._scheduler.cancel(request_id)
+            self._outbox.send(route, request_id, NOT_ALLOWED)
 
     def _begin_to_stop(self) -> None:
         if self._give_up_at is None:
@@ -211,6 +246,8 @@ class Server:
             self._release(linger_ms=_STOP_LINGER_MS)
 
     def _release(self, linger_ms: int) -> None:
+        if self._authenticator is not None:
+            self._authenticator.stop()
         self._context.destroy(linger=linger_ms)
         for listener in self._listeners:
             listener.remove_file()

@@ -51,6 +51,7 @@ from bonsai_edge.rpc.problems import (
     unsupported_features,
 )
 from bonsai_edge.rpc.scheduler import Scheduler
+from bonsai_edge.rpc.security.access import Access
 from bonsai_edge.rpc.served_model import ServedModel
 from bonsai_edge.rpc.text_thread import TextDone, TextThread
 from bonsai_edge.version import __version__
@@ -64,7 +65,13 @@ class Service:
     """Receives messages one at a time; nothing here waits for the model or for a client."""
 
     def __init__(
-        self, compute: ComputeThread, text: TextThread, scheduler: Scheduler, outbox: Outbox, limits: Limits
+        self,
+        compute: ComputeThread,
+        text: TextThread,
+        scheduler: Scheduler,
+        outbox: Outbox,
+        limits: Limits,
+        access: Access,
     ) -> None:
         self.boot_id = uuid.uuid4().hex
         self._compute = compute
@@ -72,6 +79,7 @@ class Service:
         self._scheduler = scheduler
         self._outbox = outbox
         self._limits = limits
+        self._access = access
         self._model: ServedModel | None = None
         self._is_loaded = False
         self._is_stopping = False
@@ -93,12 +101,20 @@ class Service:
         self._is_stopping = True
         self._scheduler.stop()
 
-    def receive(self, parts: Sequence[bytes]) -> None:
-        """Act on what the ROUTER received: identity, perhaps a REQ socket's empty frame, and the message."""
+    def receive(self, parts: Sequence[bytes], user: str | None = None) -> None:
+        """Act on what the ROUTER received: identity, perhaps a REQ socket's empty frame, and the message.
+
+        `user` is the user id of the connection; `Access` knows what it may do.
+        """
         delimited = len(parts) > 1 and not parts[1]
         route, frames = Route(parts[0], delimited), parts[1 + delimited :]
         try:
-            self._dispatch(route, decode_client_message(frames))
+            envelope = decode_client_message(frames)
+            problem = self._access.refusal(user, route, envelope)
+            if problem is None:
+                self._dispatch(route, envelope)
+            else:
+                self._reply(route, envelope.request_id, rejection(problem))
         except ProtocolError as exc:
             self._reply(route, request_id_of(frames), problem_of(exc))
         except Exception:

@@ -168,6 +168,7 @@ def test_time_until_unloading_reaches_the_server_and_the_choices_of_the_first_lo
             *,
             limits: Limits,
             idle_unload_s: float | None,
+            keys: None,
         ) -> None:
             assert limits == Limits(max_active=8)
             assert idle_unload_s == seconds
@@ -232,8 +233,9 @@ def test_port_in_use_is_one_line_and_no_socket_is_left(
         ("5571", "'5571' is not an endpoint. Use tcp://127.0.0.1:5571 or ipc:///path/to/a.sock."),
         (
             "tcp://*:5571",
-            "'tcp://*:5571' does not stay on this machine, and messages are not encrypted. "
-            "Use 127.0.0.1, and reach it from elsewhere with `ssh -L 5571:127.0.0.1:5571 HOST`.",
+            "'tcp://*:5571' can be reached from other machines, and there are no keys. "
+            "Give them with --keys (docs/security.md), or use 127.0.0.1 and reach it from elsewhere with "
+            "`ssh -L 5571:127.0.0.1:5571 HOST`.",
         ),
     ],
 )

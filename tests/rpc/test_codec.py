@@ -216,20 +216,31 @@ def test_size_is_limited_over_all_frames() -> None:
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (b"", "is not valid: Input data was truncated."),
-        (
-            b"\x81\xa6method\xa6status\x80",
-            "is not valid: MessagePack data is malformed: trailing characters (byte 15).",
-        ),
-        (b"\x81\xa6method\xd4\x01\x00", "is not valid: Expected `str`, got `ext` - at `$.method`."),
+        (b"", "ends in the middle of a value."),
+        (b"\x81\xa6method\xa6status\x80", "has 1 bytes after its value."),
+        (b"\x81\xa6method\xd4\x01\x00", "has an extension type; there are none."),
+        (b"\x82\xa6method\xa6status\xa6method\xa8generate", "has the same key twice in a map."),
         (b"\x82\xa6method\xa8generate\xa6prompt\xa1\xff", "is not valid: 'utf-8' codec can't decode byte 0xff"),
-        (b"\x82\xa6method\xa6status\xa1x" + b"\x91" * 100_000, "is nested too deeply."),
-        (b"\x82\xa6method\xaadetokenize\xa9token_ids\xdd\xff\xff\xff\xff", "is not valid: Input data was truncated."),
+        (b"\x82\xa6method\xa6status\xa1x" + b"\x91" * 100_000, "is nested too deeply; 16 levels are allowed."),
+        (
+            b"\x82\xa6method\xaadetokenize\xa9token_ids\xdd\xff\xff\xff\xff",
+            "has an array of 4294967295 items; at most 65536 are allowed.",
+        ),
     ],
-    ids=["empty", "trailing", "extension", "utf-8", "nested", "four billion elements"],
+    ids=["empty", "trailing", "extension", "repeated key", "utf-8", "nested", "four billion elements"],
 )
 def test_hostile_msgpack_is_refused(body: bytes, problem: str) -> None:
     assert error_of([b"BE/1", b"REQUEST", ID, b"\x80", body]).startswith(f"The body of REQUEST {problem}")
+
+
+def test_answer_of_a_server_may_have_more_items_than_a_question() -> None:
+    answer = TokenIds(tuple(range(70_000)))
+    assert decode_server_message(encode(answer, ID)).message == answer
+
+
+def test_deeply_nested_answer_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="The body of FINAL is nested too deeply"):
+        decode_server_message([b"BE/1", b"FINAL", ID, b"\x80", b"\x81\xa1x" + b"\x91" * 100_000])
 
 
 @given(st.lists(st.binary(max_size=64), max_size=20))
