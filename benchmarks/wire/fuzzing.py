@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from bonsai_edge.errors import ProtocolError
 from bonsai_edge.rpc.codec import decode_client_message, request_id_of
-from bonsai_edge.rpc.messages import Bye
+from bonsai_edge.rpc.messages import Bye, Credit
 from wire.mutation import Mutator
 from wire.peer import ENDS, Message, Peer
 
@@ -38,7 +38,8 @@ class FuzzReport:
 class Fuzzer:
     """One connection that sends what is nearly right.
 
-    A BYE is held back until everything else has been answered, since it ends requests without an answer.
+    A BYE is held back until everything else has been answered, since it ends requests without an answer. Only BYE and
+    CREDIT are never answered.
     """
 
     def __init__(self, endpoint: str, seed: int) -> None:
@@ -49,11 +50,12 @@ class Fuzzer:
         self.report = FuzzReport()
 
     def run(self, num_messages: int) -> FuzzReport:
-        """Send so many messages; raises TimeoutError when the server does not even answer a PING."""
+        """Send so many messages, or until some hang; raises TimeoutError when the server answers no PING either."""
         with Peer(self._endpoint) as peer:
-            for _ in range(num_messages // _BATCH):
-                self._send_batch(peer, _BATCH)
-            self._send_batch(peer, num_messages % _BATCH)
+            left = num_messages
+            while left and not self.report.hung:
+                self._send_batch(peer, min(left, _BATCH))
+                left -= min(left, _BATCH)
         return self.report
 
     def send_streams(self, num: int) -> None:
@@ -68,11 +70,13 @@ class Fuzzer:
         farewells: list[list[bytes]] = []
         for _ in range(num_messages):
             frames = self._mutator.next()
-            if self._is_farewell(frames):
+            message_type = self._type_of(frames)
+            if message_type is Bye:
                 farewells.append(frames)
                 continue
-            expected_id = request_id_of(frames[1:] if not frames[0] else frames)
-            self._open[expected_id] = self._open.get(expected_id, 0) + 1
+            if message_type is not Credit:
+                expected_id = request_id_of(frames[1:] if not frames[0] else frames)
+                self._open[expected_id] = self._open.get(expected_id, 0) + 1
             peer.send_frames(frames)
             self.report.sent += 1
             while (message := peer.receive(0)) is not None:
@@ -108,13 +112,14 @@ class Fuzzer:
         else:
             del self._open[message.request_id]
 
-    def _is_farewell(self, frames: Sequence[bytes]) -> bool:
+    def _type_of(self, frames: Sequence[bytes]) -> type | None:
+        """Return which message it is, None for one that is refused."""
         try:
             message = decode_client_message(frames[1:] if not frames[0] else frames).message
         except ProtocolError:
-            return False
+            return None
         self.report.valid += 1
-        return isinstance(message, Bye)
+        return type(message)
 
     def _mutated_stream(self) -> bytes:
         frames = self._mutator.next()

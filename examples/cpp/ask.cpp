@@ -23,6 +23,8 @@ constexpr const char* usage = R"(usage: ask [options] COMMAND [ARGUMENT]
   --priority CLASS      safety, interactive, normal or background, where the server has priorities
   --require FEATURE     be refused unless the server has it; may be repeated
   --id ID               the request's own id, so that others can cancel it
+  --detached            let it go on when this program ends
+  --resume-from N       take over the answer of the request with the same --id, from chunk N on
   --max-tokens N, --temperature T, --seed N
   --no-stream           print the whole answer at once
   --cancel-after N      cancel after so many chunks
@@ -85,6 +87,8 @@ Arguments read_arguments(int argc, char** argv) {
         else if (name == "--priority") arguments.header["priority"] = value();
         else if (name == "--require") arguments.header["requires"].push_back(value());
         else if (name == "--id") arguments.id = read_id(value());
+        else if (name == "--detached") arguments.header["detached"] = true;
+        else if (name == "--resume-from") arguments.header["resume_from"] = number(name, value());
         else if (name == "--max-tokens") arguments.options["max_tokens"] = number(name, value());
         else if (name == "--temperature") arguments.options["temperature"] = real(name, value());
         else if (name == "--seed") arguments.options["seed"] = number(name, value());
@@ -93,25 +97,16 @@ Arguments read_arguments(int argc, char** argv) {
         else if (name == "--json") arguments.as_json = true;
         else throw UsageError("There is no option " + name + ".");
     }
-    if (positional.empty() || positional.size() > 2) throw UsageError("One COMMAND and at most one ARGUMENT are taken.");
+    if (positional.empty() || positional.size() > 2) throw UsageError("Give one COMMAND and at most one ARGUMENT.");
     arguments.command = positional[0];
     if (positional.size() == 2) arguments.argument = positional[1];
     return arguments;
 }
 
-// Replace ids, which JSON has no type for, by their digits.
-be1::Json printable(const be1::Json& value) {
-    if (value.is_binary()) return be1::hex(value.get_binary().data(), value.get_binary().size());
-    if (!value.is_structured()) return value;
-    be1::Json copy = value;
-    for (auto& element : copy) element = printable(element);
-    return copy;
-}
-
 // Print what a generation brings while it comes, and its figures in the end.
 void show(const be1::Message& message, const Arguments& arguments) {
     if (arguments.as_json) {
-        be1::Json line = {{"id", be1::hex(message.id)}, {"kind", message.kind}, {"body", printable(message.body)}};
+        be1::Json line = {{"id", be1::hex(message.id)}, {"kind", message.kind}, {"body", be1::printable(message.body)}};
         std::cout << line.dump() << std::endl;
         return;
     }
@@ -147,7 +142,7 @@ void generate(be1::Client& client, const Arguments& arguments) {
     }
 }
 
-void print(const be1::Message& message) { std::cout << printable(message.body).dump() << std::endl; }
+void print(const be1::Message& message) { std::cout << be1::printable(message.body).dump() << std::endl; }
 
 void run(const Arguments& arguments) {
     const std::string& command = arguments.command;

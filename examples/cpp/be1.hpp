@@ -99,6 +99,15 @@ inline Id id_of(const Json& value) {
     return id;
 }
 
+// Replace ids, which JSON has no type for, by their digits.
+inline Json printable(const Json& value) {
+    if (value.is_binary()) return hex(value.get_binary().data(), value.get_binary().size());
+    if (!value.is_structured()) return value;
+    Json copy = value;
+    for (auto& element : copy) element = printable(element);
+    return copy;
+}
+
 using Frames = std::vector<zmq::message_t>;
 
 inline Frames encode(const Message& message) {
@@ -163,8 +172,8 @@ public:
 
     // Begin a generation (method `generate` or `chat`) and return its id. Throws Error when nobody is there.
     Id start(Json body, Json header = Json::object(), const Id& id = new_id()) {
-        const bool streams = header.value("stream", "tokens") != "none";
-        begin({"REQUEST", id, std::move(header), std::move(body)}, Exchange{true, streams});
+        Exchange exchange{true, header.value("stream", "tokens") != "none", header.value("resume_from", 0u)};
+        begin({"REQUEST", id, std::move(header), std::move(body)}, exchange);
         return id;
     }
 
@@ -186,6 +195,11 @@ public:
         }
     }
 
+    // Send what is not answered, such as CREDIT.
+    void tell(const std::string& kind, Json body) {
+        send({kind, new_id(), Json::object(), std::move(body)}, zmq::send_flags::none);
+    }
+
     // Cancel a request, of whichever client, and return whether it was alive; its terminal message still comes.
     bool cancel(const Id& id) {
         return !call("CANCEL", {{"request_ids", Json::array({binary(id)})}}).body.at("request_ids").empty();
@@ -204,8 +218,9 @@ private:
     struct Exchange {
         bool is_generation;
         bool streams;
+        std::uint64_t first_chunk = 0;  // where an answer is resumed
+        std::uint64_t num_chunks = 0;   // that have come
         bool is_accepted = false;
-        std::uint64_t num_chunks = 0;
         std::string text{};
         Clock::time_point begun_at = Clock::now();
     };
@@ -280,17 +295,19 @@ private:
             if (exchange.is_accepted) throw violation("A request was rejected after it had been accepted.");
         } else if (message.kind == "CHUNK") {
             if (!exchange.is_accepted) throw violation("A chunk came before its request was accepted.");
-            if (body.at("index") != exchange.num_chunks)
-                throw violation("Chunk " + body.at("index").dump() + " came where chunk " +
-                                std::to_string(exchange.num_chunks) + " was expected.");
-            ++exchange.num_chunks;
+            const auto expected = exchange.first_chunk + exchange.num_chunks++;
+            if (body.at("index") != expected)
+                throw violation("Chunk " + body.at("index").dump() + " came where chunk " + std::to_string(expected) +
+                                " was expected.");
             exchange.text += body.at("text").get<std::string>();
         } else if (message.kind == "FINAL") {
             if (body.at("type") != "result") throw violation("A generation did not end with a result.");
-            if (exchange.streams && body.at("text") != exchange.text)
-                throw violation("The chunks do not join to the text of the result.");
+            const std::string text = body.at("text");
+            const auto start = text.size() - std::min(text.size(), exchange.text.size());
+            const bool is_joined = text.substr(start) == exchange.text && (start == 0 || exchange.first_chunk > 0);
+            if (exchange.streams && !is_joined) throw violation("The chunks do not join to the text of the result.");
         } else {
-            return message.kind == "ERROR";
+            return message.kind == "ERROR" || message.kind == "PROGRESS";
         }
         return true;
     }
