@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,22 +15,27 @@ from types import TracebackType
 import psutil
 
 _STOP_DEADLINE_S = 30.0
+_PORTS = range(20_000, 32_000, 4)  # below those that outgoing connections get, also while the server is down
+_PORTS_OF_A_SERVER = 3  # work, control and events
 
 
 class ServedProcess:
-    """Starts a server and waits until its model is loaded; after a `kill`, `start` brings it back where it was."""
+    """Starts a server and waits until its model is loaded; after a `kill`, `start` brings it back where it was.
+
+    It listens on a free port unless told where to `bind`.
+    """
 
     def __init__(
         self,
         model: str = "seedling",
         *,
         backend: str = "auto",
-        bind: str = "tcp://127.0.0.1:0",
+        bind: str | None = None,
         options: Sequence[str] = (),
     ) -> None:
         self._command = [sys.executable, "-m", "bonsai_edge", "serve", "--json"]
         self._command += ["--model", model, "--backend", backend, *options]
-        self.endpoint = bind
+        self.endpoint = bind or f"tcp://127.0.0.1:{_free_port()}"
         self.start()
 
     def __enter__(self) -> ServedProcess:
@@ -99,3 +107,13 @@ class ServedProcess:
     def _close_pipe(self) -> None:
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+
+def _free_port() -> int:
+    """Return a port that is free with the two after it."""
+    while True:
+        port = random.choice(_PORTS)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for number in range(port, port + _PORTS_OF_A_SERVER):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            return port
