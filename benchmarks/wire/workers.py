@@ -126,7 +126,7 @@ def cancel(assignment: Assignment, begin: Event, end: Event) -> Report:
 
 
 def start_safety(assignment: Assignment, begin: Event, end: Event) -> Report:
-    """Measure how long a safety request takes to its first chunk."""
+    """Measure how long safety requests wait until they run, as their results say, and for their first chunk."""
     report = Report()
     with Peer(assignment.work) as peer:
         peer.ask("HELLO")
@@ -136,8 +136,9 @@ def start_safety(assignment: Assignment, begin: Event, end: Event) -> Report:
             request_id = peer.send("REQUEST", generation(PROMPT, 4), {"priority": "safety", "requires": ["priority"]})
             first = _next_of(peer, request_id, ends_with="CHUNK")
             report.note("safety request to its first chunk", first.at - asked_at)
-            if first.kind not in ENDS:
-                _next_of(peer, request_id)
+            last = first if first.kind in ENDS else _next_of(peer, request_id)
+            if last.kind == "FINAL":
+                report.note("safety request to its start", last.body["timings"]["queue_s"])
             time.sleep(_PROBE_PERIOD_S)
     return report
 
