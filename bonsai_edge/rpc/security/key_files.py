@@ -48,7 +48,7 @@ def create_key_pair(directory: Path, side: Side) -> str:
     public_path, secret_path = _public_path(directory, side), _secret_path(directory, side)
     try:
         make_private_directory(directory)
-        _check_private(directory)
+        _check_usable(directory)
         for path in (secret_path, public_path):
             if path.exists():
                 raise KeyFileError(f"{path} exists already.", "Keep it, or move it away to make another.")
@@ -102,7 +102,7 @@ def _load_pair(directory: Path, side: Side) -> tuple[bytes, bytes]:
             raise KeyFileError(
                 f"There is no {path}.", f"Make it with `bonsai-edge keys new {side} --keys {directory}`."
             )
-        _check_private(directory)
+        _check_usable(directory)
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise KeyFileError(f"{path} is open to other users.", f"Take it back with `chmod 600 {path}`.")
     except OSError as exc:
@@ -127,7 +127,9 @@ def _unreadable(path: Path, reason: str | None) -> KeyFileError:
     return KeyFileError(f"{path} cannot be used: {reason}.", f"Make it anew; {_DOCUMENT}")
 
 
-def _check_private(directory: Path) -> None:
+def _check_usable(directory: Path) -> None:
+    if not zmq.has("curve"):  # the wheels have it; some distributions build ZeroMQ without
+        raise KeyFileError("This pyzmq was built without CURVE.", "Install it with `pip install pyzmq`.")
     if not is_private(directory):
         raise KeyFileError(
             f"The directory {directory} of the keys is open to other users.", f"Run `chmod 700 {directory}`."

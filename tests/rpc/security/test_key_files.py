@@ -99,6 +99,12 @@ def test_missing_keys_are_told_with_the_command_that_makes_them(tmp_path: Path) 
     )
 
 
+def test_zeromq_without_curve_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zmq, "has", lambda feature: feature != "curve")
+    with pytest.raises(KeyFileError, match="This pyzmq was built without CURVE"):
+        create_key_pair(tmp_path / "keys", "server")
+
+
 def test_client_needs_the_key_of_its_server(tmp_path: Path) -> None:
     public = create_key_pair(tmp_path / "client", "client")
     with pytest.raises(KeyFileError, match=r"There is no .*/server\.key\. Copy that file from the server"):
