@@ -161,20 +161,14 @@ def test_time_until_unloading_reaches_the_server_and_the_choices_of_the_first_lo
     class FakeServer:
         endpoints = ("ipc:///nowhere",)
 
-        def __init__(
-            self,
-            load: Callable[[], FakeModel],
-            endpoints: object,
-            *,
-            limits: Limits,
-            idle_unload_s: float | None,
-            keys: None,
-        ) -> None:
-            assert limits == Limits(max_active=8)
-            assert idle_unload_s == seconds
+        def __init__(self, load: Callable[[], FakeModel], endpoints: object, **keywords: object) -> None:
+            assert keywords["limits"] == Limits(max_active=8)
+            assert keywords["idle_unload_s"] == seconds
             self.load = load
 
-        def run(self, on_ready: object, *, stop_on: object) -> None:
+        def stop(self) -> None: ...
+
+        def run(self, on_ready: object, *, signals: object) -> None:
             for context, kv in ((None, None), (100, "f16")):
                 self.load()
                 assert (served_model.loaded_with["context"], served_model.loaded_with["kv"]) == (context, kv)

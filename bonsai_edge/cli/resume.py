@@ -1,0 +1,28 @@
+"""`bonsai-edge resume`: the end of `bonsai-edge halt`."""
+
+from __future__ import annotations
+
+import click
+
+from bonsai_edge.cli.options import connect_option, json_option
+
+
+@click.command()
+@connect_option
+@json_option
+def resume(endpoint: str, as_json: bool) -> None:
+    """Let a halted server generate again.
+
+    \b
+    Example:
+      bonsai-edge resume
+    """
+    from bonsai_edge.cli.terminal import echo_json
+    from bonsai_edge.rpc.client import Client
+
+    with Client(endpoint) as client:
+        client.resume()
+    if as_json:
+        echo_json({"halted": False})
+    else:
+        click.echo("resumed")
