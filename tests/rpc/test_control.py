@@ -63,10 +63,10 @@ def test_control_answers_while_the_network_thread_is_busy_with_a_message(
     is_busy, may_go_on = threading.Event(), threading.Event()
     receive = Service.receive
 
-    def receive_slowly(service: Service, parts: Sequence[bytes]) -> None:
+    def receive_slowly(service: Service, parts: Sequence[bytes], user: str | None = None) -> None:
         is_busy.set()
         assert may_go_on.wait(DEADLINE_S)
-        receive(service, parts)
+        receive(service, parts, user)
 
     monkeypatch.setattr(Service, "receive", receive_slowly)
     connect().send(Tokenize("x" * 1_000_000), new_id())

@@ -22,6 +22,7 @@ from bonsai_edge.rpc.messages import (
     Generate,
     GetStatus,
     Header,
+    Progress,
     Rejected,
     ServerMessage,
     ServerStatus,
@@ -44,7 +45,8 @@ def dealer(endpoint: str, open_socket: OpenSocket) -> zmq.Socket[bytes]:
 
 
 def receive(dealer: zmq.Socket[bytes]) -> ServerMessage:
-    return decode_server_message(dealer.recv_multipart()).message
+    message = decode_server_message(dealer.recv_multipart()).message
+    return receive(dealer) if isinstance(message, Progress) else message
 
 
 def send(dealer: zmq.Socket[bytes], message: Generate | Tokenize | GetStatus) -> None:
@@ -73,10 +75,8 @@ def test_drain_lets_accepted_requests_end_and_rejects_new_ones(
             assert isinstance(rejected, Rejected)
             assert (rejected.code, rejected.retryable) == ("server_stopping", True)
         model.run_freely()
-        first, started, second = receive(dealer), receive(dealer), receive(dealer)
-        assert isinstance(first, GenerationResult)
-        assert isinstance(second, GenerationResult)
-        assert (first.text, started, second.text) == ("abc", Accepted(0), "def")
+        results = [receive(dealer), receive(dealer)]
+        assert [each.text for each in results if isinstance(each, GenerationResult)] == ["abc", "def"]
         server._background.join(DEADLINE_S)
         assert not server._background.is_alive()
     assert model.closed.is_set()

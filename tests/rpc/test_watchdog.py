@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -167,7 +168,8 @@ def test_new_process_is_halted_as_the_old_one_was(arguments: list[str], halted: 
 
 @pytest.mark.parametrize("halt", [False, True])
 def test_serve_starts_anew_when_its_engine_hangs(endpoint: str, tmp_path: Path, halt: bool) -> None:
-    command = [sys.executable, str(HANGING_SERVER), str(tmp_path / "has-hung"), endpoint]
+    marker = tmp_path / "has-hung"
+    command = [sys.executable, str(HANGING_SERVER), str(marker), endpoint]
     path = os.pathsep.join(sys.path)
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
@@ -177,8 +179,10 @@ def test_serve_starts_anew_when_its_engine_hangs(endpoint: str, tmp_path: Path, 
             first = json.loads(process.stdout.readline())
             assert first["pid"] == process.pid
             with Client(endpoint, timeout_s=60.0) as client:
-                events = client.generate("hang")
+                events = client.generate("move", max_tokens=50)
                 next(events)
+                while not marker.exists():
+                    time.sleep(0.01)
                 if halt:
                     assert len(client.halt("unsafe")) == 1
                 with pytest.raises(RemoteError) as caught:
@@ -192,7 +196,7 @@ def test_serve_starts_anew_when_its_engine_hangs(endpoint: str, tmp_path: Path, 
                 assert status.ready is not halt
                 if halt:
                     client.resume()
-                assert client.generate_text("go").text == "go"
+                assert client.generate_text("go", max_tokens=2).usage.completion_tokens > 0
             process.terminate()
             _, said = process.communicate(timeout=60)
             assert process.returncode == 0
