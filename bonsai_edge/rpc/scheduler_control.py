@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,16 +21,14 @@ _REFUSED_WHILE_HALTED = ("background", "normal")
 
 @dataclass(frozen=True)
 class Selected:
-    """Requests were cancelled by another thread; the network thread has to tell their clients."""
-
-    selection: Selection
+    """Requests were cancelled; the network thread has to tell their clients, by `SchedulerControl.finish`."""
 
 
 class SchedulerControl:
     """A `RequestControl`, and for the network thread the way to the scheduler's `accept`.
 
     Other threads only read its dictionary, by operations that the interpreter does not interrupt, and set flags;
-    `post` brings what they selected to `finish`, on the network thread.
+    `post` has the network thread `finish` what they began.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class SchedulerControl:
         self._compute = compute
         self._outbox = outbox
         self._post = post
+        self._unfinished: queue.SimpleQueue[Selection] = queue.SimpleQueue()
         self._halt_reason: str | None = None
         self._num_halts = 0
         self._is_draining = False
@@ -54,7 +55,8 @@ class SchedulerControl:
         for job in selected:
             job.cancel()
         if selected:
-            self._post(Selected(selection))
+            self._unfinished.put(selection)
+            self._post(Selected())
         return tuple(job.request_id for job in selected)
 
     def halt(self, reason: str) -> tuple[bytes, ...]:
@@ -97,10 +99,12 @@ class SchedulerControl:
         if self._num_halts != num_halts:  # too late for `halt` to see it
             self._scheduler.cancel(request_id)
 
-    def finish(self, selected: Selected) -> None:
+    def finish(self) -> None:
         """End what waits of the requests that were cancelled, and tell their clients; for the network thread."""
-        for job in self._selected(selected.selection):
-            self._scheduler.cancel(job.request_id)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                for job in self._selected(self._unfinished.get_nowait()):
+                    self._scheduler.cancel(job.request_id)
 
     def drain(self) -> None:
         """Let what was accepted end by itself and reject the rest; for the network thread."""

@@ -293,7 +293,7 @@ class Server:
         elif isinstance(event, _Revoked):
             self._end_requests_of(event.keys)
         elif isinstance(event, Selected):
-            self._requests.finish(event)
+            self._requests.finish()
         elif isinstance(event, Loaded):
             self._take_model(event.model, on_ready)
         elif isinstance(event, Unloaded):

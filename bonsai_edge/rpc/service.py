@@ -134,7 +134,9 @@ class Service:
         elif isinstance(message, Bye):
             self._scheduler.end_client(route.client, says_bye=True)
         else:
-            self._reply(route, request_id, self._desk.answer(message, route.client))
+            answer = self._desk.answer(message, route.client)
+            self._requests.finish()  # the place of what was cancelled is free when its client hears of it
+            self._reply(route, request_id, answer)
 
     def _ask_model(self, route: Route, request_id: bytes, message: Tokenize | Detokenize | GetModelInfo) -> None:
         model = self._desk.model

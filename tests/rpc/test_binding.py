@@ -47,7 +47,7 @@ def test_another_port_is_chosen_where_the_next_ones_are_taken(
 ) -> None:
     bound: list[str] = []
 
-    def bind_but_not_at_first(server_socket: zmq.Socket[bytes], endpoint: str) -> Listener:
+    def bind_but_not_at_first(server_socket: zmq.Socket[bytes], endpoint: str, keys: None) -> Listener:
         bound.append(endpoint)
         if len(bound) in (2, 5):  # the first control endpoint, and the events endpoint of the next attempt
             raise EndpointInUseError("Another process listens there.", "Stop it.")

@@ -137,10 +137,10 @@ def test_cancel_ends_a_queued_generation_at_once(peer: RawPeer, model: FakeModel
     queued = begin(peer, "b")
     cancel_id = new_id()
     peer.send(Cancel((queued,)), cancel_id)
-    assert peer.expect(cancel_id) == Cancelling((queued,))
     result = expect_result(peer, queued)
     assert (result.text, result.finish_reason, result.usage.completion_tokens) == ("", "cancelled", 0)
     assert (result.model, result.backend) == ("fake", "none")
+    assert peer.expect(cancel_id) == Cancelling((queued,))
     model.run_freely()
     assert peer.expect(running) == TextChunk(0, "a", [97])
     assert expect_result(peer, running).finish_reason == "stop"
