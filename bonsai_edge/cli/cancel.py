@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
 import click
 
-from bonsai_edge.cli.options import connect_option, json_option, parse_duration
+from bonsai_edge.cli.options import client_keys_option, connect_option, json_option, parse_duration
 
 
 @click.command()
@@ -21,6 +22,7 @@ from bonsai_edge.cli.options import connect_option, json_option, parse_duration
     help="Only those that the server received so long ago, such as 30s.",
 )
 @connect_option
+@client_keys_option
 @json_option
 def cancel(
     request_ids: tuple[uuid.UUID, ...],
@@ -28,6 +30,7 @@ def cancel(
     everything: bool,
     older_than_s: float | None,
     endpoint: str,
+    keys_directory: Path | None,
     as_json: bool,
 ) -> None:
     """Cancel requests of a running server and print the ids of those that were alive.
@@ -44,7 +47,7 @@ def cancel(
 
     if sum((bool(request_ids), session is not None, everything)) != 1:
         raise click.UsageError("Say which requests: ids, --session or --all.")
-    with Client(endpoint) as client:
+    with Client(endpoint, keys=keys_directory) as client:
         if everything:
             cancelled = client.cancel_all(older_than_s=older_than_s)
         elif session is not None:

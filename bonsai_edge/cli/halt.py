@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from bonsai_edge.cli.options import connect_option, json_option
+from bonsai_edge.cli.options import client_keys_option, connect_option, json_option
 
 
 @click.command()
 @click.option("--reason", default="", metavar="TEXT", help="Up to 64 characters, which `status` shows.")
 @connect_option
+@client_keys_option
 @json_option
-def halt(reason: str, endpoint: str, as_json: bool) -> None:
+def halt(reason: str, endpoint: str, keys_directory: Path | None, as_json: bool) -> None:
     """Stop all generation of a server now and have it refuse more until `bonsai-edge resume`.
 
     The control thread of the server obeys at once, even if its engine hangs. It stays halted when it restarts itself.
@@ -23,7 +26,7 @@ def halt(reason: str, endpoint: str, as_json: bool) -> None:
     from bonsai_edge.cli.terminal import echo_json
     from bonsai_edge.rpc.client import Client
 
-    with Client(endpoint) as client:
+    with Client(endpoint, keys=keys_directory) as client:
         cancelled = client.halt(reason)
     if as_json:
         echo_json({"halted": True, "cancelled": cancelled})

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from bonsai_edge.cli.options import connect_option, json_option
+from bonsai_edge.cli.options import client_keys_option, connect_option, json_option
 
 
 @click.command()
 @connect_option
+@client_keys_option
 @json_option
-def resume(endpoint: str, as_json: bool) -> None:
+def resume(endpoint: str, keys_directory: Path | None, as_json: bool) -> None:
     """Let a halted server generate again.
 
     \b
@@ -20,7 +23,7 @@ def resume(endpoint: str, as_json: bool) -> None:
     from bonsai_edge.cli.terminal import echo_json
     from bonsai_edge.rpc.client import Client
 
-    with Client(endpoint) as client:
+    with Client(endpoint, keys=keys_directory) as client:
         client.resume()
     if as_json:
         echo_json({"halted": False})

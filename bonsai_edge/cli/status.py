@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from bonsai_edge.cli.options import connect_option, json_option
+from bonsai_edge.cli.options import client_keys_option, connect_option, json_option
 
 
 @click.command()
 @connect_option
+@client_keys_option
 @json_option
 @click.pass_context
-def status(ctx: click.Context, endpoint: str, as_json: bool) -> None:
+def status(ctx: click.Context, endpoint: str, keys_directory: Path | None, as_json: bool) -> None:
     """Say how a running server is doing; the exit code is 0 if it takes generations now, else 1.
 
     \b
@@ -23,7 +26,7 @@ def status(ctx: click.Context, endpoint: str, as_json: bool) -> None:
     from bonsai_edge.cli.terminal import echo_json, one_line
     from bonsai_edge.rpc.client import Client
 
-    with Client(endpoint) as client:
+    with Client(endpoint, keys=keys_directory) as client:
         answer = client.status()
     if as_json:
         echo_json(answer)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from bonsai_edge.cli.options import connect_option, json_option
+from bonsai_edge.cli.options import client_keys_option, connect_option, json_option
 
 
 @click.command()
 @connect_option
+@client_keys_option
 @json_option
-def top(endpoint: str, as_json: bool) -> None:
+def top(endpoint: str, keys_directory: Path | None, as_json: bool) -> None:
     """Watch a running server until Ctrl-C: its queue, speed, memory and what its sensors say.
 
     With --json every event of the server is printed as one line.
@@ -26,7 +29,7 @@ def top(endpoint: str, as_json: bool) -> None:
     from bonsai_edge.cli.top_view import TopView
     from bonsai_edge.rpc.client import Client
 
-    with Client(endpoint) as client:
+    with Client(endpoint, keys=keys_directory) as client:
         if as_json:
             for event in client.events():
                 echo_json(event)
