@@ -7,7 +7,7 @@ import zmq
 from bonsai_edge.rpc.messages import HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS
 
 _HANDSHAKE_TIMEOUT_MS = 5_000
-_MAX_SUBSCRIPTION_BYTES = 256
+_MAX_SUBSCRIPTION_BYTES = 4_096  # the commands of a CURVE handshake count too
 _EVENT_QUEUE = 8  # events for a subscriber that does not read; later ones are dropped
 
 
