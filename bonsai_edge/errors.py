@@ -28,6 +28,7 @@ BonsaiError
     ├── ServerUnreachableError server_unreachable      nobody answered within the time-out
     ├── ProtocolError          protocol_error          a peer sent a message that cannot be understood
     ├── BusyError              busy                    the server's queue is full; try again later
+    ├── EngineHungError        engine_hung             a server gave up an engine that does not move
     └── RemoteError            (the server's code)     the server refused or failed the request
 """
 
@@ -234,6 +235,19 @@ class BusyError(RpcError):
     """The server's queue is full."""
 
     code = "busy"
+
+
+class EngineHungError(RpcError):
+    """The engine of a server did not move for too long; only a new process is rid of it.
+
+    `halt_reason` is what the server was halted for, None if it was not: a new one should be halted too.
+    """
+
+    code = "engine_hung"
+
+    def __init__(self, cause: str, remedy: str, halt_reason: str | None = None) -> None:
+        super().__init__(cause, remedy)
+        self.halt_reason = halt_reason
 
 
 class RemoteError(RpcError):

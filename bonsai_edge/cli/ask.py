@@ -8,21 +8,13 @@ from typing import Any
 import click
 
 from bonsai_edge.cli.answer import show_answer
-from bonsai_edge.cli.options import client_keys_option, generation_options, json_option
+from bonsai_edge.cli.options import client_keys_option, connect_option, generation_options, json_option
 from bonsai_edge.generation import Message
-from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT
 
 
 @click.command()
 @click.argument("prompt")
-@click.option(
-    "--connect",
-    "endpoint",
-    default=DEFAULT_TCP_ENDPOINT,
-    show_default=True,
-    metavar="ENDPOINT",
-    help="One of the endpoints that `bonsai-edge serve` says it listens on.",
-)
+@connect_option
 @client_keys_option
 @click.option("--raw", is_flag=True, help="Give the model the text as it is, without the chat template.")
 @click.option(

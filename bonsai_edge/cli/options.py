@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
@@ -13,10 +14,13 @@ import click
 from bonsai_edge.errors import InvalidRequestError
 from bonsai_edge.generation import DEFAULT_MAX_TOKENS, GenerationOptions, OverflowPolicy
 from bonsai_edge.memory.size import parse_size
+from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT
 
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 
 _JSON_ASKED = "bonsai_edge.as_json"
+_DURATION = re.compile(r"(\d{1,9})([smh]?)")
+_UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 model_option = click.option(
     "--model",
@@ -39,6 +43,14 @@ threads_option = click.option(
     type=click.IntRange(1),
     metavar="N",
     help="Threads to compute with.  [default: the big cores that this process may use]",
+)
+connect_option = click.option(
+    "--connect",
+    "endpoint",
+    default=DEFAULT_TCP_ENDPOINT,
+    show_default=True,
+    metavar="ENDPOINT",
+    help="One of the endpoints that `bonsai-edge serve` says it listens on.",
 )
 session_option = click.option(
     "--session",
@@ -79,6 +91,16 @@ class LoadingOptions(PlanningOptions):
 
     lock: bool
     force: bool
+
+
+def parse_duration(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    """Return the seconds of a time such as 10m; the callback of an option."""
+    if text is None:
+        return None
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or int(match[1]) == 0:
+        raise click.BadParameter(f"{text!r} is not a time. Write it as 10m, 2h, 90s or 90.")
+    return float(match[1]) * _UNIT_S[match[2]]
 
 
 def _parse_size(ctx: click.Context, param: click.Parameter, size: str | None) -> int | None:

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from bonsai_edge.cli.options import LoadingOptions, json_option, keys_option, loading_options, model_option
+from bonsai_edge.cli.options import (
+    LoadingOptions,
+    json_option,
+    keys_option,
+    loading_options,
+    model_option,
+    parse_duration,
+)
 from bonsai_edge.cli.pinning import pin_all, pin_option, read_prefix
 from bonsai_edge.rpc.messages import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bonsai_edge.model import Model
     from bonsai_edge.rpc.served_model import ServedModel
+    from bonsai_edge.sensors import Sensor
 
-_DURATION = re.compile(r"(\d{1,9})([smh]?)")
-_UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600}
+HALTED_OPTION = "--halted"
 
 
-def _parse_duration(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
-    if text is None:
-        return None
-    match = _DURATION.fullmatch(text.strip())
-    if match is None or int(match[1]) == 0:
-        raise click.BadParameter(f"{text!r} is not a time. Write it as 10m, 2h, 90s or 90.")
-    return float(match[1]) * _UNIT_S[match[2]]
+def _parse_watchdog(ctx: click.Context, param: click.Parameter, text: str) -> float | None:
+    return None if text == "off" else parse_duration(ctx, param, text)
 
 
 @click.command()
@@ -45,7 +48,7 @@ def _parse_duration(ctx: click.Context, param: click.Parameter, text: str | None
 @click.option(
     "--idle-unload",
     "idle_unload_s",
-    callback=_parse_duration,
+    callback=parse_duration,
     metavar="TIME",
     help="Give the model's memory back after this long without a request, such as 10m, and load it for the next.  "
     "[default: never]",
@@ -57,6 +60,35 @@ def _parse_duration(ctx: click.Context, param: click.Parameter, text: str | None
     show_default=True,
     help="How many requests are computed together, memory permitting (see --sessions).",
 )
+@click.option(
+    "--watchdog",
+    "watchdog_s",
+    default="30s",
+    show_default=True,
+    callback=_parse_watchdog,
+    metavar="TIME",
+    help="Start anew when the engine has work and does not move for this long; 'off' waits for ever.",
+)
+@click.option(
+    "--drain",
+    "drain_s",
+    callback=parse_duration,
+    metavar="TIME",
+    help="On SIGTERM, let accepted requests go on for up to this long.  [default: end them at once]",
+)
+@click.option(
+    HALTED_OPTION,
+    "is_halted",
+    is_flag=True,
+    help="Refuse generations from the start, until `bonsai-edge resume`.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json writes one object a line to standard error, with the ids of requests and without their texts.",
+)
 @json_option
 def serve(
     endpoints: tuple[str, ...],
@@ -66,9 +98,16 @@ def serve(
     loading: LoadingOptions,
     idle_unload_s: float | None,
     max_active: int,
+    watchdog_s: float | None,
+    drain_s: float | None,
+    is_halted: bool,
+    log_format: str,
     as_json: bool,
 ) -> None:
     """Answer requests over ZeroMQ until stopped by Ctrl-C or SIGTERM.
+
+    Beside each endpoint are one for control and one for events: the next two ports, or `control.sock` and `events.sock`
+    beside `server.sock`.
 
     Says on standard error where it listens, and "ready" when the model is loaded; with --json one object with the same
     on standard output.
@@ -84,13 +123,21 @@ def serve(
     import signal
 
     from bonsai_edge.cli.answer import describe_model
+    from bonsai_edge.cli.log_format import log_as_json
+    from bonsai_edge.cli.restarting import restart
     from bonsai_edge.cli.terminal import echo_json
+    from bonsai_edge.errors import EngineHungError
+    from bonsai_edge.progress import progress
     from bonsai_edge.rpc.security.key_files import load_server_keys
     from bonsai_edge.rpc.server import Server
     from bonsai_edge.runtime import load
+    from bonsai_edge.service_manager import ServiceManager
+
+    if log_format == "json":
+        log_as_json()
 
     def announce(served: ServedModel) -> None:
-        click.echo(f"ready: {describe_model(served)}", err=True)
+        progress.info("ready: %s", describe_model(served))
         if as_json:
             echo_json(
                 {
@@ -101,6 +148,7 @@ def serve(
                     "threads": served.threads,
                     "load_s": served.load_s,
                     "pid": os.getpid(),
+                    "boot_id": server.boot_id,
                 }
             )
 
@@ -112,9 +160,29 @@ def serve(
         loading["context"], loading["kv"] = loaded.context, loaded.kv_type.value
         return pin_all(loaded, prefixes)
 
-    keys = None if keys_directory is None else load_server_keys(keys_directory)
-    limits = Limits(max_active=max_active)
-    server = Server(load_as_before, endpoints, limits=limits, idle_unload_s=idle_unload_s, keys=keys)
+    server = Server(
+        load_as_before,
+        endpoints,
+        limits=Limits(max_active=max_active),
+        idle_unload_s=idle_unload_s,
+        keys=None if keys_directory is None else load_server_keys(keys_directory),
+        watchdog_s=watchdog_s,
+        halt_reason="started halted" if is_halted else None,
+        find_sensors=_find_sensors,
+        service_manager=ServiceManager.from_environment(),
+    )
     for endpoint in server.endpoints:
-        click.echo(f"listening on {endpoint}", err=True)
-    server.run(announce, stop_on=(signal.SIGINT, signal.SIGTERM))
+        progress.info("listening on %s", endpoint)
+    terminate = server.stop if drain_s is None else lambda: server.drain(drain_s)
+    try:
+        server.run(announce, signals={signal.SIGINT: server.stop, signal.SIGTERM: terminate})
+    except EngineHungError as exc:
+        progress.info("%s", exc.cause)
+        restart(halted=exc.halt_reason is not None)
+
+
+def _find_sensors() -> Sequence[Sensor]:
+    from bonsai_edge.plugin_manager import device_description, find_sensors
+    from bonsai_edge.sensors import Sensor
+
+    return [each for each in find_sensors(device_description()) if isinstance(each, Sensor)]

@@ -19,19 +19,25 @@ import zmq.asyncio
 from bonsai_edge.errors import HandshakeError, RpcError
 from bonsai_edge.generation import GenerationEvent, GenerationResult, Message, TextChunk
 from bonsai_edge.rpc.connecting import Link
+from bonsai_edge.rpc.endpoint_roles import control_endpoint, events_endpoint
 from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT, check_connect_endpoint
+from bonsai_edge.rpc.event_codec import decode_event
 from bonsai_edge.rpc.exchanges import Arrival, Exchange, Exchanges
 from bonsai_edge.rpc.messages import (
-    Cancel,
     Cancelling,
     Chat,
     ClientMessage,
+    Event,
     Generate,
+    GetMetrics,
     GetModelInfo,
     GetStatus,
+    Halt,
+    Halted,
     Header,
     Hello,
     ModelInfo,
+    Resume,
     ServerStatus,
     Text,
     TokenIds,
@@ -42,7 +48,9 @@ from bonsai_edge.rpc.requests import (
     CREDIT_WINDOW,
     DEFAULT_TIMEOUT_S,
     answer_of,
+    cancel_message,
     chat_request,
+    checked,
     checked_seconds,
     configure_dealer,
     detokenize_request,
@@ -51,8 +59,10 @@ from bonsai_edge.rpc.requests import (
     generation_header,
     new_exchange,
     tokenize_request,
+    uuids,
 )
-from bonsai_edge.rpc.security.key_files import load_client_keys
+from bonsai_edge.rpc.security.key_files import ClientKeys, load_client_keys
+from bonsai_edge.rpc.subscription import connect_subscriber, silence_ms, silent_error
 
 _Answer = TypeVar("_Answer")
 
@@ -77,11 +87,14 @@ class AsyncClient:
         keys: str | os.PathLike[str] | None = None,
     ) -> None:
         self.endpoint = check_connect_endpoint(endpoint, has_keys=keys is not None)
-        client_keys = None if keys is None else load_client_keys(Path(keys))
-        self._exchanges = Exchanges(self.endpoint, checked_seconds("timeout_s", timeout_s))
+        self._keys = keys
+        self._client_keys = None if keys is None else load_client_keys(Path(keys))
+        self._timeout_s = checked_seconds("timeout_s", timeout_s)
+        self._exchanges = Exchanges(self.endpoint, self._timeout_s)
+        self._control: AsyncClient | None = None
         self._socket = zmq.asyncio.Context.instance().socket(zmq.DEALER)
         configure_dealer(self._socket)
-        self._link = Link(self._socket, self.endpoint, client_keys)
+        self._link = Link(self._socket, self.endpoint, self._client_keys)
         self._pump_task: asyncio.Task[None] | None = None
         self._is_closed = False
 
@@ -106,6 +119,8 @@ class AsyncClient:
         self._is_closed = True
         self._link.close()
         self._socket.close(linger=_BYE_LINGER_MS)
+        if self._control is not None:
+            await self._control.close()
 
     def generate(
         self, prompt: str, *, request_id: uuid.UUID | None = None, deadline_s: float | None = None, **options: Any
@@ -147,9 +162,48 @@ class AsyncClient:
         """Return just the last event of `chat`; the chunks are not even sent."""
         return await self._result(partial(chat_request, messages), options, request_id, deadline_s)
 
-    async def cancel(self, request_id: uuid.UUID) -> bool:
-        """Cancel a request, of whichever client, and return whether it was alive; its result still arrives."""
-        return bool((await self._call(Cancel((request_id.bytes,)), Cancelling)).request_ids)
+    async def cancel(
+        self,
+        request_id: uuid.UUID | None = None,
+        *,
+        session: str | None = None,
+        client: bool = False,
+        older_than_s: float | None = None,
+    ) -> list[uuid.UUID]:
+        """Cancel the requests that fit all that is given and return those that were alive; their results still arrive.
+
+        One request, those of a session, of whichever client, or with `client` those of this one; with `older_than_s`
+        only those that the server received so long ago.
+        """
+        message = cancel_message(request_id, session=session, client=client, older_than_s=older_than_s)
+        return uuids((await self._call(message, Cancelling)).request_ids)
+
+    async def cancel_all(self, *, older_than_s: float | None = None) -> list[uuid.UUID]:
+        """Cancel the requests of all clients and return those that were alive; answered by the control thread."""
+        message = cancel_message(everything=True, older_than_s=older_than_s)
+        return uuids((await self._control_client()._call(message, Cancelling)).request_ids)
+
+    async def halt(self, reason: str = "") -> list[uuid.UUID]:
+        """End all generations now and have new ones refused until `resume`; return those that were alive.
+
+        Answered by the control thread, even if the engine hangs.
+        """
+        return uuids((await self._control_client()._call(checked(Halt, reason=reason), Halted)).cancelled)
+
+    async def resume(self) -> None:
+        """End what `halt` began."""
+        await self._control_client()._call(Resume(), Halted)
+
+    def events(self) -> AsyncGenerator[Event, None]:
+        """Iterate over what the server publishes: its status, each second and when it changes, and its telemetry.
+
+        Ends only with an error: ServerUnreachableError if nothing comes for a second and the time-out.
+        """
+        return _subscribe(self.endpoint, self._timeout_s, self._client_keys)
+
+    async def metrics(self) -> str:
+        """Return the server's metrics in the text form of Prometheus."""
+        return (await self._call(GetMetrics(), Text)).text
 
     async def status(self) -> ServerStatus:
         """Return how the server and its engine are doing; answered at once, whatever the engine does."""
@@ -170,6 +224,13 @@ class AsyncClient:
     async def detokenize(self, token_ids: Sequence[int]) -> str:
         """Return the text of token ids."""
         return (await self._call(detokenize_request(token_ids), Text)).text
+
+    def _control_client(self) -> AsyncClient:
+        if self._is_closed:
+            raise RpcError(_CLOSED, _CLOSED_REMEDY)
+        if self._control is None:
+            self._control = AsyncClient(control_endpoint(self.endpoint), timeout_s=self._timeout_s, keys=self._keys)
+        return self._control
 
     async def _call(self, message: ClientMessage, kind: type[_Answer]) -> _Answer:
         async with contextlib.aclosing(self._exchange(message, Header(), None)) as arrivals:
@@ -261,6 +322,18 @@ class AsyncClient:
             while (frames := self._exchanges.next_frames()) is not None:
                 await self._socket.send_multipart(frames, zmq.DONTWAIT)  # done at once, or Again
                 self._exchanges.mark_sent()
+
+
+async def _subscribe(endpoint: str, timeout_s: float, keys: ClientKeys | None) -> AsyncGenerator[Event, None]:
+    events_from = events_endpoint(endpoint)
+    subscriber = zmq.asyncio.Context.instance().socket(zmq.SUB)
+    try:
+        connect_subscriber(subscriber, events_from, keys)
+        while await subscriber.poll(silence_ms(timeout_s)):
+            yield decode_event(await subscriber.recv_multipart())
+        raise silent_error(events_from, timeout_s)
+    finally:
+        subscriber.close(linger=0)
 
 
 async def _events(arrivals: AsyncGenerator[Arrival, None]) -> AsyncGenerator[GenerationEvent, None]:

@@ -19,20 +19,25 @@ import zmq
 from bonsai_edge.errors import HandshakeError, RpcError
 from bonsai_edge.generation import GenerationEvent, GenerationResult, Message, TextChunk
 from bonsai_edge.rpc.connecting import Link
+from bonsai_edge.rpc.endpoint_roles import control_endpoint
 from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT, check_connect_endpoint
 from bonsai_edge.rpc.exchanges import Arrival, Exchange, Exchanges
 from bonsai_edge.rpc.mailbox import Mailbox
 from bonsai_edge.rpc.messages import (
-    Cancel,
     Cancelling,
     Chat,
     ClientMessage,
+    Event,
     Generate,
+    GetMetrics,
     GetModelInfo,
     GetStatus,
+    Halt,
+    Halted,
     Header,
     Hello,
     ModelInfo,
+    Resume,
     ServerStatus,
     Text,
     TokenIds,
@@ -43,7 +48,9 @@ from bonsai_edge.rpc.requests import (
     CREDIT_WINDOW,
     DEFAULT_TIMEOUT_S,
     answer_of,
+    cancel_message,
     chat_request,
+    checked,
     checked_seconds,
     configure_dealer,
     detokenize_request,
@@ -52,8 +59,10 @@ from bonsai_edge.rpc.requests import (
     generation_header,
     new_exchange,
     tokenize_request,
+    uuids,
 )
 from bonsai_edge.rpc.security.key_files import ClientKeys, load_client_keys
+from bonsai_edge.rpc.subscription import subscribe
 
 _Answer = TypeVar("_Answer")
 
@@ -79,8 +88,12 @@ class Client:
         keys: str | os.PathLike[str] | None = None,
     ) -> None:
         self.endpoint = check_connect_endpoint(endpoint, has_keys=keys is not None)
-        client_keys = None if keys is None else load_client_keys(Path(keys))
-        self._connection = _Connection(self.endpoint, checked_seconds("timeout_s", timeout_s), client_keys)
+        self._keys = keys
+        self._client_keys = None if keys is None else load_client_keys(Path(keys))
+        self._timeout_s = checked_seconds("timeout_s", timeout_s)
+        self._connection = _Connection(self.endpoint, self._timeout_s, self._client_keys)
+        self._control: Client | None = None
+        self._making_control = threading.Lock()
 
     def __enter__(self) -> Client:
         return self
@@ -93,6 +106,9 @@ class Client:
     def close(self) -> None:
         """Cancel what is under way and leave; may be called again."""
         self._connection.close()
+        with self._making_control:
+            if self._control is not None:
+                self._control.close()
 
     def generate(
         self, prompt: str, *, request_id: uuid.UUID | None = None, deadline_s: float | None = None, **options: Any
@@ -134,9 +150,48 @@ class Client:
         """Return just the last event of `chat`; the chunks are not even sent."""
         return self._result(partial(chat_request, messages), options, request_id, deadline_s)
 
-    def cancel(self, request_id: uuid.UUID) -> bool:
-        """Cancel a request, of whichever client, and return whether it was alive; its result still arrives."""
-        return bool(self._call(Cancel((request_id.bytes,)), Cancelling).request_ids)
+    def cancel(
+        self,
+        request_id: uuid.UUID | None = None,
+        *,
+        session: str | None = None,
+        client: bool = False,
+        older_than_s: float | None = None,
+    ) -> list[uuid.UUID]:
+        """Cancel the requests that fit all that is given and return those that were alive; their results still arrive.
+
+        One request, those of a session, of whichever client, or with `client` those of this one; with `older_than_s`
+        only those that the server received so long ago.
+        """
+        message = cancel_message(request_id, session=session, client=client, older_than_s=older_than_s)
+        return uuids(self._call(message, Cancelling).request_ids)
+
+    def cancel_all(self, *, older_than_s: float | None = None) -> list[uuid.UUID]:
+        """Cancel the requests of all clients and return those that were alive; answered by the control thread."""
+        message = cancel_message(everything=True, older_than_s=older_than_s)
+        return uuids(self._control_client()._call(message, Cancelling).request_ids)
+
+    def halt(self, reason: str = "") -> list[uuid.UUID]:
+        """End all generations now and have new ones refused until `resume`; return those that were alive.
+
+        Answered by the control thread, even if the engine hangs.
+        """
+        return uuids(self._control_client()._call(checked(Halt, reason=reason), Halted).cancelled)
+
+    def resume(self) -> None:
+        """End what `halt` began."""
+        self._control_client()._call(Resume(), Halted)
+
+    def events(self) -> Generator[Event, None, None]:
+        """Iterate over what the server publishes: its status, each second and when it changes, and its telemetry.
+
+        Ends only with an error: ServerUnreachableError if nothing comes for a second and the time-out.
+        """
+        return subscribe(self.endpoint, self._timeout_s, self._client_keys)
+
+    def metrics(self) -> str:
+        """Return the server's metrics in the text form of Prometheus."""
+        return self._call(GetMetrics(), Text).text
 
     def status(self) -> ServerStatus:
         """Return how the server and its engine are doing; answered at once, whatever the engine does."""
@@ -157,6 +212,14 @@ class Client:
     def detokenize(self, token_ids: Sequence[int]) -> str:
         """Return the text of token ids."""
         return self._call(detokenize_request(token_ids), Text).text
+
+    def _control_client(self) -> Client:
+        with self._making_control:
+            if self._connection.is_closed:
+                raise RpcError(_CLOSED, _CLOSED_REMEDY)
+            if self._control is None:
+                self._control = Client(control_endpoint(self.endpoint), timeout_s=self._timeout_s, keys=self._keys)
+            return self._control
 
     def _call(self, message: ClientMessage, kind: type[_Answer]) -> _Answer:
         with contextlib.closing(self._connection.exchange(message, Header(), None)) as arrivals:
@@ -211,6 +274,10 @@ class _Connection:
         self._link = Link(self._socket, endpoint, keys)
         self._thread = threading.Thread(target=self._run, name="bonsai-edge-client", daemon=True)
         self._thread.start()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
 
     def exchange(
         self, message: ClientMessage, header: Header, request_id: uuid.UUID | None

@@ -23,6 +23,7 @@ from bonsai_edge.rpc.messages import (
     Credit,
     ErrorMessage,
     Final,
+    Halt,
     Header,
     Hello,
     Method,
@@ -30,6 +31,7 @@ from bonsai_edge.rpc.messages import (
     Pong,
     Progress,
     Rejected,
+    Resume,
     ServerMessage,
     Welcome,
 )
@@ -48,6 +50,8 @@ _CLIENT_KINDS: dict[bytes, Any] = {
     b"REQUEST": Method,
     b"CANCEL": Cancel,
     b"CREDIT": Credit,
+    b"HALT": Halt,
+    b"RESUME": Resume,
     b"PING": Ping,
     b"BYE": Bye,
 }

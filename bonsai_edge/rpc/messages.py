@@ -13,7 +13,10 @@ from bonsai_edge.generation import GenerationOptions, GenerationResult, Message,
 
 PROTOCOL_VERSION = "BE/1"
 FEATURES = frozenset(
-    {"cancel", "credit", "deadline", "detached", "logprobs", "on_overflow", "priority", "progress", "resume", "stream"}
+    {
+        *("cancel", "credit", "deadline", "detached", "halt", "logprobs", "on_overflow", "priority", "progress"),
+        *("resume", "selectors", "stream"),
+    }
 )
 """What a client may name in `Header.requires`."""
 
@@ -26,11 +29,14 @@ NIL_REQUEST_ID = bytes(REQUEST_ID_BYTES)
 MAX_CREDIT = 1 << 20
 HEARTBEAT_INTERVAL_MS = 1_000
 HEARTBEAT_TIMEOUT_MS = 3_000
+EVENT_INTERVAL_MS = 1_000
+"""A status is published at least so often."""
 
 RequestId: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=REQUEST_ID_BYTES, max_length=REQUEST_ID_BYTES)]
 TokenId: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
 ShortText: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Degradation: TypeAlias = Literal["engine_silent", "halted", "memory_low", "throttled"]
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,10 +101,34 @@ class GetStatus(msgspec.Struct, frozen=True, tag="status", tag_field="method"):
     """REQUEST: say how the server is doing."""
 
 
-class Cancel(msgspec.Struct, frozen=True):
-    """CANCEL: end these requests; its own request id is that of this message."""
+class GetMetrics(msgspec.Struct, frozen=True, tag="metrics", tag_field="method"):
+    """REQUEST: write the counters of the server in Prometheus' text form."""
 
-    request_ids: Annotated[tuple[RequestId, ...], msgspec.Meta(max_length=256)]
+
+class Cancel(msgspec.Struct, frozen=True, omit_defaults=True):
+    """CANCEL: end the requests that every given field selects; one that names none selects none.
+
+    Its own request id is that of this message.
+    """
+
+    request_ids: Annotated[tuple[RequestId, ...], msgspec.Meta(max_length=256)] = ()
+    session: Name | None = None
+    client: bool = False
+    """Those of this connection."""
+    all: bool = False
+    before_ms: Annotated[int, msgspec.Meta(ge=0, le=86_400_000)] | None = None
+    """Only those received at least so long ago; selects nothing by itself."""
+
+
+class Halt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """HALT: end all generations now and refuse new ones until RESUME."""
+
+    reason: ShortText = ""
+    """Shown in the status until then."""
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """RESUME: take generations again."""
 
 
 class Credit(msgspec.Struct, frozen=True):
@@ -216,10 +246,10 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True, tag="status", tag_
     """FINAL of `status`, and part of every PONG.
 
     `steps` counts the forward steps begun since the server started. A server that is `active` and whose
-    `seconds_since_step` keeps growing has a stuck engine, however promptly it answers.
+    `seconds_since_step` keeps growing has a stuck engine, however promptly it answers; `live` is false then.
     """
 
-    state: Literal["loading", "ready", "stopping"]
+    state: Literal["loading", "ready", "degraded", "stopping"]
     boot_id: str
     """Changes when the server restarts, and with it all requests are gone."""
     server_version: str
@@ -233,12 +263,49 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True, tag="status", tag_
     rss_bytes: int
     loaded: bool = True
     """Whether the model is in memory; a server that is ready without it loads it for the next generation."""
+    live: bool = True
+    """Whether the engine makes progress when it has work."""
+    ready: bool = True
+    """Whether a generation sent now is taken and can begin: live, with a model, and neither halted nor stopping."""
+    degraded_by: tuple[Degradation, ...] = ()
+    """Why a server that has its model is not simply "ready"."""
+    halt_reason: str | None = None
+    """What HALT said, None where the server is not halted."""
+    engine_silent_s: float | None = None
+    """Seconds since the engine began a step or got work; None while it has none or the model is loading."""
+    tokens: int = 0
+    """Tokens generated since the server started, for speeds."""
+    available_bytes: int | None = None
+    """What the system could still give to processes."""
 
 
 class Cancelling(msgspec.Struct, frozen=True, tag="cancelling", tag_field="type"):
     """FINAL of a CANCEL: those of its requests that were alive; each still gets its own terminal message."""
 
     request_ids: tuple[RequestId, ...]
+
+
+class Halted(msgspec.Struct, frozen=True, tag="halted", tag_field="type"):
+    """FINAL of HALT and RESUME: whether generations are refused now, and which requests HALT ended."""
+
+    halted: bool
+    cancelled: tuple[RequestId, ...] = ()
+
+
+class TelemetryReading(msgspec.Struct, frozen=True):
+    """One value of a sensor: `bonsai_edge.sensors` has the quantities, which name their units, and the scopes."""
+
+    quantity: str
+    name: str
+    scope: str
+    value: float
+
+
+class Telemetry(msgspec.Struct, frozen=True, tag="telemetry", tag_field="type"):
+    """The event `telemetry`: what the machine's sensors said last."""
+
+    boot_id: str
+    readings: tuple[TelemetryReading, ...]
 
 
 class Pong(msgspec.Struct, frozen=True):
@@ -248,7 +315,8 @@ class Pong(msgspec.Struct, frozen=True):
     lost: tuple[RequestId, ...] = ()
 
 
-Method: TypeAlias = Generate | Chat | Tokenize | Detokenize | GetModelInfo | GetStatus
-Final: TypeAlias = GenerationResult | TokenIds | Text | ModelInfo | ServerStatus | Cancelling
-ClientMessage: TypeAlias = Hello | Method | Cancel | Credit | Ping | Bye
+Method: TypeAlias = Generate | Chat | Tokenize | Detokenize | GetModelInfo | GetStatus | GetMetrics
+Final: TypeAlias = GenerationResult | TokenIds | Text | ModelInfo | ServerStatus | Cancelling | Halted
+ClientMessage: TypeAlias = Hello | Method | Cancel | Halt | Resume | Credit | Ping | Bye
 ServerMessage: TypeAlias = Welcome | Accepted | Rejected | Progress | TextChunk | Final | ErrorMessage | Pong
+Event: TypeAlias = ServerStatus | Telemetry

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 import zmq
@@ -37,12 +37,19 @@ class Delivery(Enum):
 class Outbox:
     """Sends in order to each client; what must arrive waits here while ZeroMQ's queue for the client is full.
 
-    `on_gone` is called when a client turns out to be gone while its waiting messages are sent.
+    `on_gone` is called when a client turns out to be gone while its waiting messages are sent. `observers` see every
+    message that is to be sent, whether or not there is somebody to get it.
     """
 
-    def __init__(self, router: zmq.Socket[bytes], on_gone: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        router: zmq.Socket[bytes],
+        on_gone: Callable[[bytes], None],
+        observers: Sequence[Callable[[bytes, ServerMessage], None]] = (),
+    ) -> None:
         self._router = router
         self._on_gone = on_gone
+        self._observers = observers
         self._waiting: dict[bytes, deque[list[bytes]]] = {}
         self.last_sent_at = -math.inf
 
@@ -51,6 +58,8 @@ class Outbox:
 
     def send(self, route: Route, request_id: bytes, message: ServerMessage, *, must_arrive: bool = True) -> Delivery:
         """Send a message now, or keep it if it must arrive; an answer that cannot be sent becomes an ERROR."""
+        for observe in self._observers:
+            observe(request_id, message)
         parts = [*route.envelope(), *_encoded(message, request_id)]
         waiting = self._waiting.get(route.client)
         delivery = self._try(parts) if waiting is None else Delivery.REFUSED

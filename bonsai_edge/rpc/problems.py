@@ -78,6 +78,24 @@ SERVER_STOPPING = ErrorMessage(
     remedy="Send the request again when it has been restarted.",
     retryable=True,
 )
+HALTED = ErrorMessage(
+    code="halted",
+    message="The server is halted and takes no generations.",
+    remedy="Send the request again when it has been resumed; `status` says why it was halted.",
+    retryable=True,
+)
+ENGINE_RESTARTED = ErrorMessage(
+    code="engine_restarted",
+    message="The engine hung and is restarted.",
+    remedy="Send the request again; the server's boot id changes.",
+    retryable=True,
+)
+WRONG_ENDPOINT = ErrorMessage(
+    code="wrong_endpoint",
+    message="The control endpoint takes no work.",
+    remedy="Send it to the work endpoint, one port lower.",
+    retryable=False,
+)
 REPLY_TOO_LARGE = ErrorMessage(
     code="reply_too_large",
     message="The answer is larger than a message may be.",

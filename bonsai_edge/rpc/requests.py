@@ -19,6 +19,7 @@ from bonsai_edge.rpc.messages import (
     HEARTBEAT_TIMEOUT_MS,
     MAX_MESSAGE_BYTES,
     Accepted,
+    Cancel,
     Chat,
     ClientMessage,
     Detokenize,
@@ -64,22 +65,43 @@ def configure_dealer(dealer: zmq.Socket[Any]) -> None:
 
 def generate_request(prompt: str, options: Mapping[str, Any]) -> Generate:
     """Check what a caller of `generate` gave. Raises InvalidRequestError."""
-    return _checked(Generate, prompt=prompt, options=GenerationOptions.from_keywords(dict(options)))
+    return checked(Generate, prompt=prompt, options=GenerationOptions.from_keywords(dict(options)))
 
 
 def chat_request(messages: Sequence[Message | Mapping[str, str]], options: Mapping[str, Any]) -> Chat:
     """Check what a caller of `chat` gave. Raises InvalidRequestError."""
-    return _checked(Chat, messages=messages, options=GenerationOptions.from_keywords(dict(options)))
+    return checked(Chat, messages=messages, options=GenerationOptions.from_keywords(dict(options)))
 
 
 def tokenize_request(text: str, special: bool) -> Tokenize:
     """Check what a caller of `tokenize` gave. Raises InvalidRequestError."""
-    return _checked(Tokenize, text=text, special=special)
+    return checked(Tokenize, text=text, special=special)
 
 
 def detokenize_request(token_ids: Sequence[int]) -> Detokenize:
     """Check what a caller of `detokenize` gave. Raises InvalidRequestError."""
-    return _checked(Detokenize, token_ids=token_ids)
+    return checked(Detokenize, token_ids=token_ids)
+
+
+def cancel_message(
+    request_id: uuid.UUID | None = None,
+    *,
+    session: str | None = None,
+    client: bool = False,
+    everything: bool = False,
+    older_than_s: float | None = None,
+) -> Cancel:
+    """Check what a caller of `cancel` gave. Raises InvalidRequestError."""
+    if request_id is None and session is None and not client and not everything:
+        raise InvalidRequestError("No request is named that is to be cancelled.", "Name one, or call `cancel_all`.")
+    return checked(
+        Cancel,
+        request_ids=() if request_id is None else (request_id.bytes,),
+        session=session,
+        client=client,
+        all=everything,
+        before_ms=None if older_than_s is None else math.ceil(checked_seconds("older_than_s", older_than_s) * 1000),
+    )
 
 
 def generation_header(deadline_s: float | None, options: dict[str, Any], *, is_streamed: bool) -> Header:
@@ -90,7 +112,7 @@ def generation_header(deadline_s: float | None, options: dict[str, Any], *, is_s
     stream = "sentences" if options.pop("sentences", False) else "tokens"
     if deadline_s is not None:
         fields["deadline_ms"] = math.ceil(checked_seconds("deadline_s", deadline_s) * 1000)
-    return _checked(Header, stream=stream if is_streamed else "none", credit=CREDIT_WINDOW, **fields)
+    return checked(Header, stream=stream if is_streamed else "none", credit=CREDIT_WINDOW, **fields)
 
 
 def new_exchange(
@@ -132,7 +154,13 @@ def answer_of(arrival: Arrival, kind: type[_Answer]) -> _Answer:
     return arrival
 
 
-def _checked(kind: type[_Struct], **fields: object) -> _Struct:
+def uuids(request_ids: Sequence[bytes]) -> list[uuid.UUID]:
+    """Return the ids of requests as callers know them."""
+    return [uuid.UUID(bytes=each) for each in request_ids]
+
+
+def checked(kind: type[_Struct], **fields: object) -> _Struct:
+    """Build a message from what a caller gave. Raises InvalidRequestError."""
     try:
         return msgspec.convert(fields, kind)
     except msgspec.ValidationError as exc:

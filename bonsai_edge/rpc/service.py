@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import logging
-import time
-import uuid
 from collections.abc import Callable, Sequence
 
-import psutil
-
-from bonsai_edge.errors import InvalidRequestError, ProtocolError
+from bonsai_edge.errors import BonsaiError, InvalidRequestError, ProtocolError
 from bonsai_edge.rpc.codec import Envelope, decode_client_message, request_id_of
-from bonsai_edge.rpc.compute import ComputeThread
+from bonsai_edge.rpc.desk import Desk
 from bonsai_edge.rpc.job import Route
 from bonsai_edge.rpc.messages import (
     FEATURES,
-    HEARTBEAT_INTERVAL_MS,
-    PROTOCOL_VERSION,
     Bye,
-    Cancel,
-    Cancelling,
     Chat,
     ClientMessage,
     Credit,
     Detokenize,
+    ErrorMessage,
     Generate,
     GetModelInfo,
-    GetStatus,
-    Hello,
-    Limits,
     ModelInfo,
-    Ping,
-    Pong,
     ServerMessage,
-    ServerStatus,
     Text,
     TokenIds,
     Tokenize,
-    Welcome,
 )
 from bonsai_edge.rpc.outbox import Delivery, Outbox
 from bonsai_edge.rpc.problems import (
@@ -51,10 +37,10 @@ from bonsai_edge.rpc.problems import (
     unsupported_features,
 )
 from bonsai_edge.rpc.scheduler import Scheduler
+from bonsai_edge.rpc.scheduler_control import SchedulerControl
 from bonsai_edge.rpc.security.access import Access
 from bonsai_edge.rpc.served_model import ServedModel
 from bonsai_edge.rpc.text_thread import TextDone, TextThread
-from bonsai_edge.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -66,40 +52,46 @@ class Service:
 
     def __init__(
         self,
-        compute: ComputeThread,
+        desk: Desk,
         text: TextThread,
         scheduler: Scheduler,
+        requests: SchedulerControl,
         outbox: Outbox,
-        limits: Limits,
         access: Access,
     ) -> None:
-        self.boot_id = uuid.uuid4().hex
-        self._compute = compute
+        self._desk = desk
         self._text = text
         self._scheduler = scheduler
+        self._requests = requests
         self._outbox = outbox
-        self._limits = limits
         self._access = access
-        self._model: ServedModel | None = None
-        self._is_loaded = False
-        self._is_stopping = False
-        self._started_at = time.monotonic()
-        self._process = psutil.Process()
 
     def start(self, model: ServedModel) -> None:
         """Answer with a model from now on."""
-        self._model = model
-        self._is_loaded = True
+        self._desk.model = model
+        self._desk.is_loaded = True
+        self._requests.note_loaded()
         self._scheduler.start(model)
 
     def note_unloaded(self) -> None:
         """Tell from now on that the model is not in memory; questions about it and texts are answered as before."""
-        self._is_loaded = False
+        self._desk.is_loaded = False
+        self._requests.note_unloaded()
+
+    def drain(self) -> None:
+        """Reject new requests, and let those that were accepted go on."""
+        self._desk.is_stopping = True
+        self._requests.drain()
 
     def stop(self) -> None:
         """End all requests and reject new ones."""
-        self._is_stopping = True
+        self._desk.is_stopping = True
         self._scheduler.stop()
+
+    def give_up(self, problem: ErrorMessage) -> None:
+        """End all requests with a problem and reject new ones."""
+        self._requests.end_all(problem)
+        self.stop()
 
     def receive(self, parts: Sequence[bytes], user: str | None = None) -> None:
         """Act on what the ROUTER received: identity, perhaps a REQ socket's empty frame, and the message.
@@ -117,6 +109,8 @@ class Service:
                 self._reply(route, envelope.request_id, rejection(problem))
         except ProtocolError as exc:
             self._reply(route, request_id_of(frames), problem_of(exc))
+        except BonsaiError as exc:
+            self._reply(route, request_id_of(frames), rejection(problem_of(exc)))
         except Exception:
             logger.exception("A message could not be handled.")
             self._reply(route, request_id_of(frames), INTERNAL_ERROR)
@@ -126,32 +120,13 @@ class Service:
         self._text.pending.discard(done.request_id)
         self._reply(done.route, done.request_id, done.answer)
 
-    def status(self) -> ServerStatus:
-        """Return how the server is doing, engine included."""
-        last_step_at = self._compute.last_step_at
-        now = time.monotonic()
-        return ServerStatus(
-            state="stopping" if self._is_stopping else "loading" if self._model is None else "ready",
-            boot_id=self.boot_id,
-            server_version=__version__,
-            uptime_s=now - self._started_at,
-            model=None if self._model is None else self._model.name,
-            backend=None if self._model is None else self._model.backend_name,
-            active=self._scheduler.num_active,
-            queued=self._scheduler.num_queued,
-            steps=self._compute.steps,
-            seconds_since_step=None if last_step_at is None else now - last_step_at,
-            rss_bytes=self._process.memory_info().rss,
-            loaded=self._is_loaded,
-        )
-
     def _dispatch(self, route: Route, envelope: Envelope[ClientMessage]) -> None:
         request_id, message = envelope.request_id, envelope.message
         missing = set(envelope.header.requires) - FEATURES
         if missing:
             self._reply(route, request_id, rejection(unsupported_features(missing)))
         elif isinstance(message, Generate | Chat):
-            self._scheduler.accept(route, request_id, message, envelope.header)
+            self._requests.accept(route, request_id, message, envelope.header)
         elif isinstance(message, Tokenize | Detokenize | GetModelInfo):
             self._ask_model(route, request_id, message)
         elif isinstance(message, Credit):
@@ -159,36 +134,13 @@ class Service:
         elif isinstance(message, Bye):
             self._scheduler.end_client(route.client, says_bye=True)
         else:
-            self._reply(route, request_id, self._answer(message, route.client))
-
-    def _answer(self, message: Hello | GetStatus | Cancel | Ping, client: bytes) -> ServerMessage:
-        if isinstance(message, Hello):
-            return self._welcome()
-        if isinstance(message, GetStatus):
-            return self.status()
-        if isinstance(message, Cancel):
-            return Cancelling(tuple(filter(self._scheduler.cancel, message.request_ids)))
-        expected = self._text.pending
-        lost = (id_ for id_ in message.waiting_for if not self._scheduler.answers(id_, client) and id_ not in expected)
-        return Pong(self.status(), tuple(lost))
-
-    def _welcome(self) -> Welcome:
-        model = self._model
-        return Welcome(
-            protocol=PROTOCOL_VERSION,
-            server_version=__version__,
-            boot_id=self.boot_id,
-            model=None if model is None else model.name,
-            backend=None if model is None else model.backend_name,
-            context=None if model is None else model.context,
-            features=tuple(sorted(FEATURES)),
-            limits=self._limits,
-            heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS,
-        )
+            answer = self._desk.answer(message, route.client)
+            self._requests.finish()  # the place of what was cancelled is free when its client hears of it
+            self._reply(route, request_id, answer)
 
     def _ask_model(self, route: Route, request_id: bytes, message: Tokenize | Detokenize | GetModelInfo) -> None:
-        model = self._model
-        if self._is_stopping:
+        model = self._desk.model
+        if self._desk.is_stopping:
             self._reply(route, request_id, rejection(SERVER_STOPPING))
         elif model is None:
             self._reply(route, request_id, rejection(MODEL_LOADING, retry_after_ms=_MODEL_LOADING_RETRY_MS))

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 import bonsai_edge
 from bonsai_edge.cli import main
 from bonsai_edge.errors import ContextOverflowError, RemoteError
-from bonsai_edge.generation import Message
+from bonsai_edge.generation import GenerationResult, Message
 from bonsai_edge.rpc.client import Client
 from bonsai_edge.rpc.messages import Limits
 
@@ -161,20 +161,14 @@ def test_time_until_unloading_reaches_the_server_and_the_choices_of_the_first_lo
     class FakeServer:
         endpoints = ("ipc:///nowhere",)
 
-        def __init__(
-            self,
-            load: Callable[[], FakeModel],
-            endpoints: object,
-            *,
-            limits: Limits,
-            idle_unload_s: float | None,
-            keys: None,
-        ) -> None:
-            assert limits == Limits(max_active=8)
-            assert idle_unload_s == seconds
+        def __init__(self, load: Callable[[], FakeModel], endpoints: object, **keywords: object) -> None:
+            assert keywords["limits"] == Limits(max_active=8)
+            assert keywords["idle_unload_s"] == seconds
             self.load = load
 
-        def run(self, on_ready: object, *, stop_on: object) -> None:
+        def stop(self) -> None: ...
+
+        def run(self, on_ready: object, *, signals: object) -> None:
             for context, kv in ((None, None), (100, "f16")):
                 self.load()
                 assert (served_model.loaded_with["context"], served_model.loaded_with["kv"]) == (context, kv)
@@ -306,3 +300,29 @@ def test_missing_model_ends_the_server(cli: CliRunner, endpoint: str, tmp_path: 
     assert result.exit_code == 1
     assert result.stderr.splitlines()[1].startswith("Error [model_not_found]: There is no model file at ")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_json_log_has_the_ids_of_requests_and_sigterm_drains(endpoint: str, without_end: dict[str, Any]) -> None:
+    command = [sys.executable, "-m", "bonsai_edge", "serve", "--json", "--backend", "reference", "--bind", endpoint]
+    command += ["--log-format", "json", "--drain", "60s"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            ready(process)
+            with Client(endpoint, timeout_s=DEADLINE_S) as client:
+                events = client.generate("move", **(without_end | {"max_tokens": 10}))
+                next(events)
+                process.terminate()
+                *_, result = events
+            _, said = process.communicate(timeout=DEADLINE_S)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert isinstance(result, GenerationResult)
+    assert (result.finish_reason, result.usage.completion_tokens) == ("length", 10)
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+    ended = next(line for line in lines if line["message"] == "Request ended.")
+    assert ended["completion_tokens"] == 10
+    assert any(
+        line.get("request_id") == ended["request_id"] and line["message"] == "Request accepted." for line in lines
+    )

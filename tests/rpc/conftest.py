@@ -24,6 +24,7 @@ from bonsai_edge.generation import (
 )
 from bonsai_edge.rpc.client import Client
 from bonsai_edge.rpc.codec import decode_server_message, encode
+from bonsai_edge.rpc.endpoint_roles import control_endpoint
 from bonsai_edge.rpc.messages import ClientMessage, Header, Limits, Progress, ServerMessage
 from bonsai_edge.rpc.server import Server
 
@@ -264,6 +265,12 @@ def open_socket() -> Iterator[Callable[[int, str], zmq.Socket[bytes]]]:
 @pytest.fixture
 def connect(open_socket: Callable[[int, str], zmq.Socket[bytes]], server: Server) -> Callable[[], RawPeer]:
     return lambda: RawPeer(open_socket(zmq.DEALER, server.endpoints[0]))
+
+
+@pytest.fixture
+def control(open_socket: Callable[[int, str], zmq.Socket[bytes]], server: Server) -> RawPeer:
+    """A peer of the control endpoint."""
+    return RawPeer(open_socket(zmq.DEALER, control_endpoint(server.endpoints[0])))
 
 
 @pytest.fixture

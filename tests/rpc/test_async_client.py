@@ -108,6 +108,28 @@ def test_cancel_by_id(server: Server, model: FakeModel) -> None:
     asyncio.run(main())
 
 
+def test_halt_cancel_all_and_resume(server: Server, model: FakeModel) -> None:
+    async def main() -> None:
+        async with AsyncClient(server.endpoints[0], timeout_s=DEADLINE_S) as client:
+            request_id = uuid.uuid4()
+            task = asyncio.create_task(client.generate_text("abc", request_id=request_id))
+            while not (await client.status()).active:
+                pass
+            assert await client.cancel_all(older_than_s=3600.0) == []
+            assert await client.cancel_all() == [request_id]
+            model.allow()
+            assert (await task).finish_reason == "cancelled"
+            assert await client.halt("door open") == []
+            assert (await client.status()).halt_reason == "door open"
+            assert "bonsai_edge_ready 0.0" in await client.metrics()
+            await client.resume()
+            assert (await client.status()).ready
+        with pytest.raises(RpcError, match="The client is closed"):
+            await client.resume()
+
+    asyncio.run(main())
+
+
 def test_missing_server_is_said_and_does_not_wedge(tmp_path: Path) -> None:
     async def main() -> None:
         async with AsyncClient(f"ipc://{tmp_path}/none", timeout_s=0.1) as client:

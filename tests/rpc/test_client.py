@@ -11,7 +11,7 @@ import pytest
 
 import bonsai_edge
 from bonsai_edge.errors import EndpointError, InvalidRequestError, RemoteError, RpcError, ServerUnreachableError
-from bonsai_edge.generation import GenerationResult, Message, TextChunk
+from bonsai_edge.generation import GenerationEvent, GenerationResult, Message, TextChunk
 from bonsai_edge.rpc.client import Client
 from bonsai_edge.rpc.messages import MAX_MESSAGE_BYTES
 from bonsai_edge.rpc.server import Server
@@ -99,6 +99,64 @@ def test_cancel_works_from_another_thread(client: Client, model: FakeModel) -> N
     speaking.join(DEADLINE_S)
     assert [result.finish_reason for result in results] == ["cancelled"]
     assert not client.cancel(request_id)
+
+
+def test_halt_cancel_all_and_resume(client: Client, model: FakeModel) -> None:
+    ids = [uuid.uuid4(), uuid.uuid4()]
+    results: list[GenerationEvent] = []
+    streams = [client.generate("abc", request_id=request_id) for request_id in ids]
+    pumps = [threading.Thread(target=results.extend, args=(stream,)) for stream in streams]
+    for pump in pumps:
+        pump.start()
+    while (status := client.status()).active + status.queued < 2:
+        pass
+    assert client.cancel_all(older_than_s=3600.0) == []
+    assert client.cancel(session="nobody") == []
+    assert set(client.cancel_all()) == set(ids)
+    model.allow()
+    for pump in pumps:
+        pump.join(DEADLINE_S)
+    assert [each.finish_reason for each in results if isinstance(each, GenerationResult)] == ["cancelled"] * 2
+    assert client.halt("door open") == []
+    with pytest.raises(RemoteError, match="The server is halted") as caught:
+        client.generate_text("late")
+    assert caught.value.remote_code == "halted"
+    client.resume()
+    model.run_freely()
+    assert client.generate_text("late").text == "late"
+
+
+def test_client_cancels_all_of_its_own(client: Client, server: Server, model: FakeModel) -> None:
+    with Client(server.endpoints[0]) as other:
+        results: list[GenerationResult] = []
+        theirs = threading.Thread(target=lambda: results.append(other.generate_text("def")))
+        mine = client.generate("abc")
+        model.allow()
+        assert isinstance(next(mine), TextChunk)
+        theirs.start()
+        while not client.status().queued:
+            pass
+        assert len(client.cancel(client=True)) == 1
+        model.run_freely()
+        last = list(mine)[-1]
+        assert isinstance(last, GenerationResult)
+        theirs.join(DEADLINE_S)
+        assert (last.finish_reason, results[0].finish_reason) == ("cancelled", "stop")
+
+
+def test_cancel_must_be_told_what(client: Client) -> None:
+    with pytest.raises(InvalidRequestError, match="No request is named that is to be cancelled"):
+        client.cancel()
+    with pytest.raises(InvalidRequestError, match="older_than_s is -1"):
+        client.cancel_all(older_than_s=-1)
+
+
+def test_closed_client_gives_no_orders(server: Server) -> None:
+    client = Client(server.endpoints[0])
+    client.halt()
+    client.close()
+    with pytest.raises(RpcError, match="The client is closed"):
+        client.resume()
 
 
 def test_streams_of_one_client_may_be_interleaved(client: Client, model: FakeModel) -> None:

@@ -187,7 +187,8 @@ def test_unknown_kind_is_refused_with_those_known() -> None:
     frames = request_frames(method="status")
     frames[1] = b"FINAL\xff"
     assert error_of(frames) == (
-        "The kind of the message is 'FINAL\\\\xff'; expected one of HELLO, REQUEST, CANCEL, CREDIT, PING, BYE."
+        "The kind of the message is 'FINAL\\\\xff'; "
+        "expected one of HELLO, REQUEST, CANCEL, CREDIT, HALT, RESUME, PING, BYE."
     )
 
 

@@ -33,7 +33,8 @@ STATUS_FRAMES = encode(GetStatus(), ID)
         (
             [b"BE/1", b"DANCE", *STATUS_FRAMES[2:]],
             ID,
-            "The kind of the message is 'DANCE'; expected one of HELLO, REQUEST, CANCEL, CREDIT, PING, BYE.",
+            "The kind of the message is 'DANCE'; "
+            "expected one of HELLO, REQUEST, CANCEL, CREDIT, HALT, RESUME, PING, BYE.",
         ),
         ([*STATUS_FRAMES[:2], b"x", *STATUS_FRAMES[3:]], NIL_REQUEST_ID, "The request id has 1 bytes; expected 16."),
         (

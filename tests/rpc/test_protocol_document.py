@@ -13,15 +13,21 @@ import pytest
 from bonsai_edge.generation import GenerationOptions, GenerationResult, Timings, TokenLogprob, Usage
 from bonsai_edge.rpc import problems
 from bonsai_edge.rpc.codec import decode_client_message, decode_server_message, encode
+from bonsai_edge.rpc.event_codec import decode_event, encode_event
 from bonsai_edge.rpc.messages import (
     FEATURES,
+    Cancel,
     Chat,
     ErrorMessage,
+    Halt,
+    Halted,
     Header,
     ModelInfo,
     Progress,
     Rejected,
     ServerStatus,
+    Telemetry,
+    TelemetryReading,
     Welcome,
 )
 
@@ -35,7 +41,7 @@ VECTORS = [match.groupdict() for match in VECTOR.finditer(DOCUMENT)]
 
 
 def test_all_vectors_are_found() -> None:
-    assert len(VECTORS) == DOCUMENT.count("```vector") == 11
+    assert len(VECTORS) == DOCUMENT.count("```vector") == 16
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["title"])
@@ -57,6 +63,14 @@ def with_hex(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value.hex() if isinstance(value, bytes) else value for name, value in fields.items()}
 
 
+def test_event_is_read_and_written_as_it_says() -> None:
+    vector = re.search(r"```event\ntopic +(.*)\nbody +(.*)\n +(.*)\n```", DOCUMENT)
+    assert vector is not None
+    frames = [bytes.fromhex(vector[1]), bytes.fromhex(vector[2])]
+    assert msgspec.msgpack.decode(frames[1]) == json.loads(vector[3])
+    assert encode_event(decode_event(frames)) == frames
+
+
 def assert_contains(message: Any, expected: dict[str, Any]) -> None:
     for name, value in expected.items():
         if isinstance(value, dict):
@@ -68,18 +82,8 @@ def assert_contains(message: Any, expected: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "record",
     [
-        Header,
-        GenerationOptions,
-        GenerationResult,
-        Usage,
-        Timings,
-        TokenLogprob,
-        ModelInfo,
-        ServerStatus,
-        Welcome,
-        Rejected,
-        Progress,
-        Chat,
+        *(Header, GenerationOptions, GenerationResult, Usage, Timings, TokenLogprob, ModelInfo, ServerStatus),
+        *(Welcome, Rejected, Progress, Chat, Cancel, Halt, Halted, Telemetry, TelemetryReading),
     ],
 )
 def test_every_field_is_described(record: type[msgspec.Struct]) -> None:

@@ -107,7 +107,7 @@ def test_unknown_required_feature_is_refused_and_a_known_one_is_not(peer: RawPee
         rejected = expect_rejection(peer, request_id)
         assert rejected.code == "unsupported_feature"
         assert rejected.message == "The server lacks the required features telepathy."
-    peer.send(GetStatus(), request_id, Header(requires=("cancel", "deadline", "on_overflow", "stream")))
+    peer.send(GetStatus(), request_id, Header(requires=("cancel", "deadline", "halt", "on_overflow", "stream")))
     assert isinstance(peer.expect(request_id), ServerStatus)
 
 

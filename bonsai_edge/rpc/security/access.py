@@ -40,10 +40,8 @@ class Access:
         assert user is not None
         if isinstance(envelope.message, Generate | Chat):
             return self._refusal_of_generation(user, route, envelope.request_id)
-        if isinstance(envelope.message, Cancel) and not all(
-            self.may_touch(user, request_id) for request_id in envelope.message.request_ids
-        ):
-            return OF_ANOTHER_KEY
+        if isinstance(envelope.message, Cancel):
+            return self._refusal_of_cancel(user, envelope.message)
         return None
 
     def may_touch(self, user: str | None, request_id: bytes) -> bool:
@@ -55,6 +53,14 @@ class Access:
     def alive_of(self, user: str) -> dict[bytes, Route]:
         """Return a user's generations that wait or run, by id, with the ways back."""
         return self._ownership.alive_of(user)
+
+    def _refusal_of_cancel(self, user: str, message: Cancel) -> ErrorMessage | None:
+        """Selectors that reach beyond one's own requests are for those who may act on everybody's."""
+        reaches_others = (message.all or message.session is not None) and not (message.client or message.request_ids)
+        if reaches_others and not self._has_role(user, Role.CONTROL):
+            return role_missing(Role.CONTROL.value)
+        is_own = all(self.may_touch(user, request_id) for request_id in message.request_ids)
+        return None if is_own else OF_ANOTHER_KEY
 
     def _refusal_of_generation(self, user: str, route: Route, request_id: bytes) -> ErrorMessage | None:
         key = self._find(user)

@@ -12,10 +12,13 @@ from bonsai_edge.rpc.messages import (
     Credit,
     Detokenize,
     Generate,
+    GetMetrics,
     GetModelInfo,
     GetStatus,
+    Halt,
     Hello,
     Ping,
+    Resume,
     Tokenize,
 )
 
@@ -48,6 +51,9 @@ _NEEDED: dict[type, Role] = {
     GetStatus: Role.GENERATE,
     Credit: Role.GENERATE,  # the scheduler takes it from the connection that gets the answer
     Cancel: Role.GENERATE,  # of one's own requests; see Access
+    Halt: Role.CONTROL,
+    Resume: Role.CONTROL,
+    GetMetrics: Role.GENERATE,
 }
 
 

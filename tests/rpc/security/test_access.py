@@ -7,8 +7,8 @@ import pytest
 
 from bonsai_edge.rpc.codec import Envelope
 from bonsai_edge.rpc.job import Route
-from bonsai_edge.rpc.messages import Cancel, ClientMessage, Generate, GetStatus, Header, Hello, Ping
-from bonsai_edge.rpc.problems import NOT_ALLOWED, OF_ANOTHER_KEY, QUOTA_USED, ROUTING_ID_CHOSEN
+from bonsai_edge.rpc.messages import Cancel, ClientMessage, Generate, GetStatus, Halt, Header, Hello, Ping, Resume
+from bonsai_edge.rpc.problems import NOT_ALLOWED, OF_ANOTHER_KEY, QUOTA_USED, ROUTING_ID_CHOSEN, role_missing
 from bonsai_edge.rpc.security.access import Access
 from bonsai_edge.rpc.security.allow_list import AllowedKey, AllowList
 from bonsai_edge.rpc.security.authenticator import LOCAL_USER
@@ -146,3 +146,16 @@ def test_flood_of_requests_makes_nobody_forget_what_is_alive() -> None:
     assert ownership.is_of_another(LEG, ID)
     assert ownership.is_of_another(LEG, ARM[0].encode() + (2_199).to_bytes(15, "big"))
     assert not ownership.is_of_another(LEG, ARM[0].encode() + (100).to_bytes(15, "big"))
+
+
+@pytest.mark.parametrize("message", [Halt(), Resume(), Cancel(all=True), Cancel(session="arm")])
+def test_orders_that_reach_others_need_the_role_control(rights: Rights, message: ClientMessage) -> None:
+    assert rights.refusal(ARM, message) == role_missing("control")
+    assert rights.refusal(DESK, message) is None
+
+
+@pytest.mark.parametrize(
+    "message", [Cancel(client=True), Cancel(client=True, session="arm"), Cancel(all=True, client=True)]
+)
+def test_every_key_may_cancel_what_its_connection_asked_for(rights: Rights, message: Cancel) -> None:
+    assert rights.refusal(ARM, message) is None

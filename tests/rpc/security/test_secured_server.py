@@ -31,7 +31,7 @@ from bonsai_edge.generation import GenerationResult, TextChunk
 from bonsai_edge.rpc.async_client import AsyncClient
 from bonsai_edge.rpc.client import Client
 from bonsai_edge.rpc.codec import decode_server_message, encode
-from bonsai_edge.rpc.messages import Accepted, Generate, GetStatus, Rejected
+from bonsai_edge.rpc.messages import Accepted, Generate, GetStatus, Rejected, ServerStatus
 from bonsai_edge.rpc.security.allow_list import AllowedKey, allow, allow_list_path, revoke
 from bonsai_edge.rpc.security.key_files import create_key_pair, load_client_keys, load_server_keys
 from bonsai_edge.rpc.security.roles import Role
@@ -375,3 +375,21 @@ def test_prompts_and_keys_are_not_logged(
     secrets = [zmq.auth.load_certificate(path)[1] for path in tmp_path.glob("*/*.key_secret")]
     assert len(secrets) == 4
     assert not any(secret is None or secret.decode() in caplog.text for secret in secrets)
+
+
+def test_control_and_events_ask_for_keys_and_roles_too(connect_with: ConnectWith, new_client: NewClient) -> None:
+    arm, desk = connect_with(new_client("arm", Role.GENERATE)), connect_with(new_client("desk", Role.CONTROL))
+    with pytest.raises(ForbiddenError):
+        arm.halt()
+    assert desk.halt("door open") == []
+    events = arm.events()
+    status = next(events)
+    assert isinstance(status, ServerStatus)
+    assert status.halt_reason == "door open"
+    events.close()
+
+
+def test_events_are_not_for_strangers(keyed_server: Server, new_client: NewClient) -> None:
+    stranger = Client(keyed_server.endpoints[0], timeout_s=0.2, keys=new_client("stranger"))
+    with stranger, pytest.raises(ServerUnreachableError, match="No event came from"):
+        next(stranger.events())
