@@ -37,6 +37,7 @@ class Preparation:
 
     checkpoint: Checkpoint
     backend: Backend
+    backend_note: str | None
     device: DeviceProfile
     threads: int
     load_mode: LoadMode
@@ -47,6 +48,7 @@ def prepare(
     path_or_name: str | os.PathLike[str],
     *,
     backend: str = "auto",
+    require_backend: bool = False,
     context: int | None = None,
     kv: KVType | str | None = None,
     sessions: int = 1,
@@ -66,14 +68,14 @@ def prepare(
     kv_type = None if kv is None else _choice(KVType, kv, "KV type")
     memory_bytes = None if memory is None else parse_size(memory)
     checkpoint = open_checkpoint(resolve_model_path(path_or_name))
-    chosen = select_backend(backend)
+    choice = select_backend(backend, require=require_backend)
     device = device_profile()  # now, when the file is mapped and the backend's libraries are loaded
     mode = resolve_load_mode(_choice(LoadMode, load_mode, "load mode"), checkpoint.path)
     num_threads = threads or _choose_threads(checkpoint, device)
     plan = plan_memory(
         checkpoint,
         device,
-        chosen,
+        choice.backend,
         num_threads,
         memory_bytes=memory_bytes,
         context=context,
@@ -81,13 +83,14 @@ def prepare(
         sessions=sessions,
         weights_are_mapped=mode is LoadMode.MMAP,
     )
-    return Preparation(checkpoint, chosen, device, num_threads, mode, plan)
+    return Preparation(checkpoint, choice.backend, choice.note, device, num_threads, mode, plan)
 
 
 def load(
     path_or_name: str | os.PathLike[str],
     *,
     backend: str = "auto",
+    require_backend: bool = False,
     context: int | None = None,
     kv: KVType | str | None = None,
     sessions: int = 1,
@@ -100,10 +103,11 @@ def load(
     """Plan the memory of a model, load it and return it ready to generate.
 
     `path_or_name` is a GGUF file, a name from `bonsai-edge models`, or "seedling", the model inside this package.
-    `backend` is a name from `bonsai-edge backends` or "auto". `context` in tokens, the KV type (`kv`: "f16", "q8" or
-    "q4") and `threads` are chosen when None; the KV cache has room for `sessions` contexts. `memory`, in bytes or as
-    "1.5GiB", bounds the process as a whole, beside what the system does; `force` loads what does not fit. The weights
-    are used where the file is mapped ("mmap") or copied ("read"), as `load_mode` says, and kept there by `lock`.
+    `backend` is a name from `bonsai-edge backends` or "auto"; one that cannot run here is replaced by the best that
+    can, and every result says so, unless `require_backend` forbids it. `context` in tokens, the KV type (`kv`: "f16",
+    "q8" or "q4") and `threads` are chosen when None; the KV cache has room for `sessions` contexts. `memory`, in bytes
+    or as "1.5GiB", bounds the process as a whole, beside what the system does; `force` loads what does not fit. The
+    weights are used where the file is mapped ("mmap") or copied ("read"), as `load_mode` says; `lock` keeps them there.
     Raises a BonsaiError that says what is wrong with the file, the backend or the memory, before anything large is
     allocated.
     """
@@ -111,6 +115,7 @@ def load(
     prepared = prepare(
         path_or_name,
         backend=backend,
+        require_backend=require_backend,
         context=context,
         kv=kv,
         sessions=sessions,
@@ -118,6 +123,8 @@ def load(
         load_mode=load_mode,
         threads=threads,
     )
+    if prepared.backend_note is not None:
+        progress.warning("%s", prepared.backend_note)
     plan, device, spec = prepared.plan, prepared.device, prepared.checkpoint.spec
     if force and not plan.fits:
         progress.warning("Loading against the plan: %s MiB are missing.", f"{-(-plan.shortfall_bytes // MIB):,}")
@@ -147,7 +154,14 @@ def _load_prepared(prepared: Preparation, *, lock: bool) -> Model:
         return prepared.backend.load(replace(weights, metadata={}), plan, prepared.threads)
 
     try:
-        return Model(checkpoint, plan, load_runner, name=checkpoint.path.stem, backend_name=prepared.backend.name)
+        return Model(
+            checkpoint,
+            plan,
+            load_runner,
+            name=checkpoint.path.stem,
+            backend_name=prepared.backend.name,
+            backend_note=prepared.backend_note,
+        )
     except MemoryError as exc:
         raise InsufficientMemoryError(
             f"The system refused memory while {checkpoint.path.stem} was being loaded: {exc}.",

@@ -33,6 +33,11 @@ backend_option = click.option(
     metavar="NAME",
     help="What computes; `bonsai-edge backends` lists them.",
 )
+require_backend_option = click.option(
+    "--require-backend",
+    is_flag=True,
+    help="Fail if this backend cannot run here, for 'auto' the best of this machine; another would take its place.",
+)
 threads_option = click.option(
     "--threads",
     "-t",
@@ -66,6 +71,7 @@ class PlanningOptions(TypedDict):
     """The keywords of `bonsai_edge.runtime.prepare`, as `planning_options` gives them."""
 
     backend: str
+    require_backend: bool
     threads: int | None
     memory: int | None
     context: int | None
@@ -90,6 +96,7 @@ def _parse_size(ctx: click.Context, param: click.Parameter, size: str | None) ->
 
 _PLANNING_OPTIONS = [
     backend_option,
+    require_backend_option,
     threads_option,
     click.option(
         "--memory",

@@ -233,6 +233,8 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True, tag="status", tag_
     rss_bytes: int
     loaded: bool = True
     """Whether the model is in memory; a server that is ready without it loads it for the next generation."""
+    backend_note: str | None = None
+    """Why another backend computes than the one that was asked for, or would be best."""
 
 
 class Cancelling(msgspec.Struct, frozen=True, tag="cancelling", tag_field="type"):

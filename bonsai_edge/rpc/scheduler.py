@@ -306,4 +306,5 @@ class Scheduler:
             backend="" if model is None else model.backend_name,
             model="" if model is None else model.name,
             seed=job.options.seed or 0,
+            backend_note=None if model is None else model.backend_note,
         )

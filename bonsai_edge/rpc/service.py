@@ -143,6 +143,7 @@ class Service:
             seconds_since_step=None if last_step_at is None else now - last_step_at,
             rss_bytes=self._process.memory_info().rss,
             loaded=self._is_loaded,
+            backend_note=None if self._model is None else self._model.backend_note,
         )
 
     def _dispatch(self, route: Route, envelope: Envelope[ClientMessage]) -> None:

@@ -100,6 +100,7 @@ def test_options_reach_the_loader_and_the_model(cli: CliRunner, fake_model: Fake
     assert fake_model.loaded_with == {
         "model": "m.gguf",
         "backend": "cpu",
+        "require_backend": False,
         "threads": 3,
         "memory": 3 << 29,
         "context": 64,

@@ -129,6 +129,7 @@ class FakeModel:
 
     name: str = "fake"
     backend_name: str = "none"
+    backend_note: str | None = None
     context: int = 1 << 20
     threads: int = 1
     load_s: float = 0.5
