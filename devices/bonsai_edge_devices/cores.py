@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 import psutil
 
+from bonsai_edge.cpu_list import parse_cpu_list
 from bonsai_edge_devices.cgroup import cpu_quota_cores
-from bonsai_edge_devices.cpu_list import parse_cpu_list
 from bonsai_edge_devices.root import Root
 
 _CPUS = "sys/devices/system/cpu"
