@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
@@ -17,6 +18,8 @@ from bonsai_edge.memory.size import parse_size
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 
 _JSON_ASKED = "bonsai_edge.as_json"
+_DURATION = re.compile(r"(\d{1,9})([smh]?)")
+_UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 model_option = click.option(
     "--model",
@@ -92,6 +95,16 @@ def _parse_size(ctx: click.Context, param: click.Parameter, size: str | None) ->
         return None if size is None else parse_size(size)
     except InvalidRequestError as exc:
         raise click.BadParameter(str(exc)) from exc
+
+
+def parse_duration(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    """Return seconds; the callback of an option that takes a time such as 10m."""
+    if text is None:
+        return None
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or int(match[1]) == 0:
+        raise click.BadParameter(f"{text!r} is not a time. Write it as 10m, 2h, 90s or 90.")
+    return float(match[1]) * _UNIT_S[match[2]]
 
 
 _PLANNING_OPTIONS = [

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from bonsai_edge.cli.options import LoadingOptions, json_option, keys_option, loading_options, model_option
+from bonsai_edge.cli.options import (
+    LoadingOptions,
+    json_option,
+    keys_option,
+    loading_options,
+    model_option,
+    parse_duration,
+)
 from bonsai_edge.cli.pinning import pin_all, pin_option, read_prefix
 from bonsai_edge.rpc.messages import Limits
 
 if TYPE_CHECKING:
     from bonsai_edge.model import Model
     from bonsai_edge.rpc.served_model import ServedModel
-
-_DURATION = re.compile(r"(\d{1,9})([smh]?)")
-_UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600}
-
-
-def _parse_duration(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
-    if text is None:
-        return None
-    match = _DURATION.fullmatch(text.strip())
-    if match is None or int(match[1]) == 0:
-        raise click.BadParameter(f"{text!r} is not a time. Write it as 10m, 2h, 90s or 90.")
-    return float(match[1]) * _UNIT_S[match[2]]
 
 
 @click.command()
@@ -45,7 +39,7 @@ def _parse_duration(ctx: click.Context, param: click.Parameter, text: str | None
 @click.option(
     "--idle-unload",
     "idle_unload_s",
-    callback=_parse_duration,
+    callback=parse_duration,
     metavar="TIME",
     help="Give the model's memory back after this long without a request, such as 10m, and load it for the next.  "
     "[default: never]",
