@@ -20,6 +20,7 @@ from bonsai_edge.memory.weights import LoadMode, bring_weights_in, require_locka
 from bonsai_edge.model import Model
 from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge.model_store import resolve_model_path
+from bonsai_edge.placement import starting_threads_on
 from bonsai_edge.plugin_manager import device_profile, select_backend
 from bonsai_edge.progress import progress
 
@@ -150,8 +151,10 @@ def _load_prepared(prepared: Preparation, *, lock: bool) -> Model:
 
     def load_runner() -> ModelRunner:
         weights = bring_weights_in(checkpoint, prepared.load_mode, lock=lock)
+        big_cpus = prepared.device.big_cpus
         # The vocabulary in the metadata takes tens of megabytes, and a runner keeps what it is given.
-        return prepared.backend.load(replace(weights, metadata={}), plan, prepared.threads)
+        with starting_threads_on(big_cpus if prepared.threads <= len(big_cpus) else ()):
+            return prepared.backend.load(replace(weights, metadata={}), plan, prepared.threads)
 
     try:
         return Model(
