@@ -13,6 +13,7 @@ from bonsai_edge.backend import Backend, ModelRunner
 from bonsai_edge.device import DeviceProfile
 from bonsai_edge.errors import InsufficientMemoryError, InvalidRequestError
 from bonsai_edge.formats.checkpoint import Checkpoint, open_checkpoint
+from bonsai_edge.governor import GovernedRunner, thermometers
 from bonsai_edge.kv_cache import KVType
 from bonsai_edge.memory.plan import DEFAULT_CONTEXT, MemoryPlan, plan_memory
 from bonsai_edge.memory.size import MIB, parse_size
@@ -21,7 +22,7 @@ from bonsai_edge.model import Model
 from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge.model_store import resolve_model_path
 from bonsai_edge.placement import starting_threads_on
-from bonsai_edge.plugin_manager import device_profile, select_backend
+from bonsai_edge.plugin_manager import device_description, device_profile, find_sensors, select_backend
 from bonsai_edge.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ def load(
     lock: bool = False,
     force: bool = False,
     threads: int | None = None,
+    max_temperature_c: float | None = None,
 ) -> Model:
     """Plan the memory of a model, load it and return it ready to generate.
 
@@ -109,6 +111,7 @@ def load(
     "q8" or "q4") and `threads` are chosen when None; the KV cache has room for `sessions` contexts. `memory`, in bytes
     or as "1.5GiB", bounds the process as a whole, beside what the system does; `force` loads what does not fit. The
     weights are used where the file is mapped ("mmap") or copied ("read"), as `load_mode` says; `lock` keeps them there.
+    With `max_temperature_c` it pauses between steps as is needed to stay cooler than that.
     Raises a BonsaiError that says what is wrong with the file, the backend or the memory, before anything large is
     allocated.
     """
@@ -134,7 +137,7 @@ def load(
         _tell_choice(plan, spec, context, kv)
     if lock:
         require_lockable(plan.weight_bytes)
-    model = _load_prepared(prepared, lock=lock)
+    model = _load_prepared(prepared, lock=lock, max_temperature_c=max_temperature_c)
     model.load_s = time.perf_counter() - started
     logger.info(
         "%s computes with %d threads; %d cores are usable (%s).",
@@ -146,15 +149,17 @@ def load(
     return model
 
 
-def _load_prepared(prepared: Preparation, *, lock: bool) -> Model:
+def _load_prepared(prepared: Preparation, *, lock: bool, max_temperature_c: float | None) -> Model:
     checkpoint, plan = prepared.checkpoint, prepared.plan
+    sensors = [] if max_temperature_c is None else thermometers(find_sensors(device_description()))
 
     def load_runner() -> ModelRunner:
         weights = bring_weights_in(checkpoint, prepared.load_mode, lock=lock)
         big_cpus = prepared.device.big_cpus
         # The vocabulary in the metadata takes tens of megabytes, and a runner keeps what it is given.
         with starting_threads_on(big_cpus if prepared.threads <= len(big_cpus) else ()):
-            return prepared.backend.load(replace(weights, metadata={}), plan, prepared.threads)
+            runner = prepared.backend.load(replace(weights, metadata={}), plan, prepared.threads)
+        return runner if max_temperature_c is None else GovernedRunner(runner, max_temperature_c, sensors)
 
     try:
         return Model(

@@ -90,6 +90,7 @@ class LoadingOptions(PlanningOptions):
 
     lock: bool
     force: bool
+    max_temperature_c: float | None
 
 
 def _parse_size(ctx: click.Context, param: click.Parameter, size: str | None) -> int | None:
@@ -182,6 +183,13 @@ _LOADING_OPTIONS = [
     ),
     click.option("--lock", is_flag=True, help="Lock the weights into memory, so that none has to be read again."),
     click.option("--force", is_flag=True, help="Load it even if memory may run out."),
+    click.option(
+        "--max-temperature",
+        "max_temperature_c",
+        type=click.FloatRange(20, 150),
+        metavar="C",
+        help="Pause between steps as is needed to stay cooler than so many degrees Celsius.",
+    ),
 ]
 
 

@@ -40,6 +40,7 @@ def test_defaults_leave_the_choice_to_the_model() -> None:
         "load_mode": "auto",
         "lock": False,
         "force": False,
+        "max_temperature_c": None,
     }
 
 

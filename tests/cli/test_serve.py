@@ -147,6 +147,7 @@ def test_server_says_where_it_listens_and_stops_on_a_signal(
         "load_mode": "auto",
         "lock": False,
         "force": False,
+        "max_temperature_c": None,
     }
     assert served_model.is_closed
     assert list(tmp_path.iterdir()) == []
