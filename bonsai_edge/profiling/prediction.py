@@ -7,7 +7,6 @@ memory's bandwidth, the units that multiply, and the meetings of threads.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -57,14 +56,14 @@ class StepCosts(msgspec.Struct, frozen=True):
 def fit_costs(times: Mapping[KVType, Sequence[ShapeTimes]]) -> dict[str, StepCosts]:
     """Return the costs that explain the times of two shapes, by the name of the KV type.
 
-    What does not depend on the KV type is the median of all.
+    What does not depend on the KV type is taken from the one that was disturbed the least.
     """
     shapes = next(iter(times.values()))
     weights = [(weight_bytes(shape.spec), shape.spec.num_layers) for shape in shapes]
     layers_alone = [(_layer_bytes(shape.spec), shape.spec.num_layers) for shape in shapes]
     by_shape = list(zip(*times.values(), strict=True))
-    decode_s = [statistics.median(each.decode_s for each in same) for same in by_shape]
-    chunk_s = [statistics.median(each.chunk_s for each in same) for same in by_shape]
+    decode_s = [min(each.decode_s for each in same) for same in by_shape]
+    chunk_s = [min(each.chunk_s for each in same) for same in by_shape]
     decode = WeightCost(*_solve(weights, decode_s))
     chunk = WeightCost(*_solve(layers_alone, chunk_s))
     return {

@@ -86,7 +86,9 @@ def take_profile(wishes: Wishes, progress: Progress) -> Profile:
         model=model,
         sensors=[recorded(series, began_s) for series in recording.series.values() if series.values],
         sensors_unavailable=[
-            f"{each.quantity.value} ({each.source}): {each.reason}" for each in found if isinstance(each, Unavailable)
+            f"{each.quantity.value}{f' ({each.source})' if each.source else ''}: {each.reason}"
+            for each in found
+            if isinstance(each, Unavailable)
         ],
         disturbance=watch.disturbance,
         verdict=judge(
