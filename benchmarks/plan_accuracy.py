@@ -112,7 +112,7 @@ def main() -> None:
         measure_in_fresh_process(size, args.backend, context, kv)
         for size in args.size or ("1.7b", "8b")
         for context in args.context or (2048, 8192)
-        for kv in args.kv or [each.value for each in select_backend(args.backend).kv_types]
+        for kv in args.kv or [each.value for each in select_backend(args.backend, require=True).backend.kv_types]
     ]
     if args.json:
         print(json.dumps([asdict(case) for case in cases]))

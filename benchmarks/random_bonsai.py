@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,47 +22,24 @@ from bonsai_edge.formats.ggml_types import GGMLType
 from bonsai_edge.formats.gguf import GGUFFile
 from bonsai_edge.formats.qwen3 import tensor_shapes
 from bonsai_edge.model_spec import ModelSpec, YarnScaling
+from bonsai_edge.profiling.bonsai_shapes import BONSAI_1_7B, BONSAI_4B, BONSAI_8B, VOCAB_SIZE
 from llama_cpp_source import qwen2_vocabulary
 
-VOCAB_SIZE = 151669  # rows of the published files; their model cards say 151,936, which is the padded size of Qwen3
-
-
-def _spec(
-    size: str,
-    *,
-    layers: int,
-    hidden: int,
-    intermediate: int,
-    heads: int,
-    kv_heads: int = 8,
-    head_dim: int = 128,
-    context: int,
-    rope_base: float = 1e6,
-    tied: bool = True,
-) -> ModelSpec:
-    return ModelSpec(
-        name=f"random-{size}",
-        architecture="qwen3",
-        num_layers=layers,
-        hidden_size=hidden,
-        intermediate_size=intermediate,
-        num_heads=heads,
-        num_kv_heads=kv_heads,
-        head_dim=head_dim,
-        vocab_size=VOCAB_SIZE,
-        context_length=context,
-        rms_norm_eps=1e-6,
-        rope_base=rope_base,
-        yarn=YarnScaling(factor=4.0, original_context_length=context // 4),
-        tied_embeddings=tied,
-    )
-
+_TINY = replace(
+    BONSAI_1_7B.spec,
+    num_layers=2,
+    hidden_size=256,
+    intermediate_size=768,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=64,
+    context_length=4096,
+    yarn=YarnScaling(factor=4.0, original_context_length=1024),
+)
 
 SPECS = {
-    "8b": _spec("8b", layers=36, hidden=4096, intermediate=12288, heads=32, context=65536, tied=False),
-    "4b": _spec("4b", layers=36, hidden=2560, intermediate=9728, heads=32, context=32768, rope_base=5e6),
-    "1.7b": _spec("1.7b", layers=28, hidden=2048, intermediate=6144, heads=16, context=32768),
-    "tiny": _spec("tiny", layers=2, hidden=256, intermediate=768, heads=4, kv_heads=2, head_dim=64, context=4096),
+    size: replace(spec, name=f"random-{size}")
+    for size, spec in {"8b": BONSAI_8B.spec, "4b": BONSAI_4B.spec, "1.7b": BONSAI_1_7B.spec, "tiny": _TINY}.items()
 }
 """The shapes of the published headers, and `tiny`, which has the same parts."""
 

@@ -30,13 +30,25 @@ if TYPE_CHECKING:
 class Availability:
     """The answer of a probe: usable or not, and why, in one sentence.
 
-    `score` ranks usable backends for `auto`: 0 is never chosen by itself; the CPU has 100; what is faster has more.
+    `score` ranks backends for `auto`: 0 is never chosen by itself; the CPU has 100; what is faster has more. One that
+    cannot run, on a machine that has the hardware for it, keeps its score: taking a lesser one instead is told.
     """
 
     available: bool
     reason: str
     score: int = 0
     details: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KernelThroughput:
+    """Multiply-adds a second of Q1_0 weights with activations, on data in a cache: what arithmetic alone would allow.
+
+    One token at a time, and as many together as suit the kernels.
+    """
+
+    decode_macs_per_s: float
+    prefill_macs_per_s: float
 
 
 @dataclass(frozen=True)
@@ -146,6 +158,10 @@ class Backend(ABC):
         After `load` no request may wait for a compiler either way; this spares the next process's load the time.
         Raises BackendUnavailableError, and OSError if it cannot be written.
         """
+        return None
+
+    def measure_kernels(self, threads: int) -> KernelThroughput | None:
+        """Measure, within a second, how fast so many threads multiply; None if the backend cannot tell."""
         return None
 
     def page_bytes(self, spec: ModelSpec, kv_type: KVType) -> int:

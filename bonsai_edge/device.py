@@ -27,7 +27,8 @@ class DeviceProfile:
 
     `memory_limits`, at least one, all hold. `resident_bytes` is what this process keeps in memory already, mapped
     libraries included. `usable_cores` are those worth a compute thread, and `core_limit_source` says what binds them
-    ("affinity", "physical cores", "big cores" or "cgroup").
+    ("affinity", "physical cores", "big cores" or "cgroup"). `big_cpus` is one logical processor of each big core where
+    there are little ones as well: compute threads stay on them.
     """
 
     name: str
@@ -37,6 +38,7 @@ class DeviceProfile:
     resident_bytes: int
     usable_cores: int
     core_limit_source: str = "affinity"
+    big_cpus: tuple[int, ...] = ()
 
     @property
     def available_memory_bytes(self) -> int:

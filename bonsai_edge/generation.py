@@ -171,6 +171,8 @@ class GenerationResult(msgspec.Struct, frozen=True, kw_only=True, tag="result", 
     """Whether the finish reason "length" means that the context had no more room for an answer without max_tokens."""
     dropped: Dropped | None = None
     """None when the model read all of the prompt."""
+    backend_note: str | None = None
+    """Why another backend computes than the one that was asked for, or would be best; None if it does."""
 
 
 GenerationEvent: TypeAlias = TextChunk | GenerationResult

@@ -54,9 +54,11 @@ class Model:
         *,
         name: str,
         backend_name: str,
+        backend_note: str | None = None,
     ) -> None:
         self.name = name
         self.backend_name = backend_name
+        self.backend_note = backend_note
         self.spec = checkpoint.spec
         self.plan = plan
         self._tokenizer_digest = tokenizer_digest(checkpoint.metadata)
@@ -164,7 +166,7 @@ class Model:
             shifted,
             options,
         )
-        origin = Origin(self.name, self.backend_name, self.load_s, sampler.seed)
+        origin = Origin(self.name, self.backend_name, self.load_s, sampler.seed, self.backend_note)
         return TextGeneration(tokens, AnswerText(self.tokenizer, options.stop), fitted, origin)
 
     def advance(self, generations: Sequence[TextGeneration]) -> list[Events]:

@@ -42,6 +42,14 @@ class BackendStatus:
         return self.backend.summary
 
 
+@dataclass(frozen=True)
+class BackendChoice:
+    """The backend that is taken; `note` says what it takes the place of and why, None if it was the first choice."""
+
+    backend: Backend
+    note: str | None = None
+
+
 class _Core:
     """The hooks that core itself implements."""
 
@@ -89,40 +97,62 @@ def choose_auto(statuses: Iterable[BackendStatus]) -> str | None:
     return max(usable, key=lambda status: status.availability.score).name if usable else None
 
 
-def select_backend(name: str) -> Backend:
-    """Return a usable backend by name, or the best for "auto"; only those that may be chosen are probed.
+def select_backend(name: str, *, require: bool = False) -> BackendChoice:
+    """Return the backend of a name, or the best for "auto"; one that cannot run is replaced by the best that can.
 
-    Raises UnknownBackendError or BackendUnavailableError with the reasons that the probes gave.
+    With `require` it is not replaced: BackendUnavailableError says why it cannot run. So it does if nothing can take
+    its place. A named one that can run is the only one that is probed. Raises UnknownBackendError for a name that is
+    not installed.
     """
-    return _best_backend() if name == "auto" else _named_backend(name)
+    if name == "auto":
+        return _best_backend(require=require)
+    wanted = _installed_backend(name)
+    availability = _probe(wanted)
+    if availability.available:
+        return BackendChoice(wanted)
+    if require:
+        raise _unavailable(wanted, availability)
+    fallback = _best_backend(require=False).backend
+    return BackendChoice(
+        fallback, f"{fallback.name} computes instead of {name}, which cannot run here: {availability.reason}"
+    )
 
 
-def _best_backend() -> Backend:
+def _best_backend(*, require: bool) -> BackendChoice:
+    """Return the best usable backend; the note, or with `require` the error, is about one that would be better."""
     statuses = {status.name: status for status in list_backends()}
-    chosen = choose_auto(statuses.values())
-    if chosen is None:
+    name = choose_auto(statuses.values())
+    if name is None:
         reasons = " ".join(f"{status.name}: {status.availability.reason}" for status in statuses.values())
         raise BackendUnavailableError(
             f"No backend can be chosen by itself here. {reasons}",
             "Mend what a reason names, or choose the slow --backend reference.",
         )
-    return statuses[chosen].backend
+    chosen, best = statuses[name], next(iter(statuses.values()))
+    if best.availability.score == chosen.availability.score:
+        return BackendChoice(chosen.backend)
+    if require:
+        raise _unavailable(best.backend, best.availability)
+    return BackendChoice(
+        chosen.backend, f"{name} computes instead of {best.name}, which cannot run here: {best.availability.reason}"
+    )
 
 
-def _named_backend(name: str) -> Backend:
+def _installed_backend(name: str) -> Backend:
     installed = {backend.name: backend for backend in _installed_backends()}
     if name not in installed:
         raise UnknownBackendError(
             f"There is no backend {name!r}; installed are {', '.join(sorted(installed))}.",
             "Choose one of them, or 'auto'.",
         )
-    availability = _probe(installed[name])
-    if not availability.available:
-        raise BackendUnavailableError(
-            f"Backend {name!r} cannot run here: {availability.reason}",
-            "See `bonsai-edge backends` for the ones that can.",
-        )
     return installed[name]
+
+
+def _unavailable(backend: Backend, availability: Availability) -> BackendUnavailableError:
+    return BackendUnavailableError(
+        f"Backend {backend.name!r} cannot run here: {availability.reason}",
+        "See `bonsai-edge backends` for the ones that can.",
+    )
 
 
 def device_profile() -> DeviceProfile:

@@ -13,6 +13,7 @@ from bonsai_edge.backend import Backend, ModelRunner
 from bonsai_edge.device import DeviceProfile
 from bonsai_edge.errors import InsufficientMemoryError, InvalidRequestError
 from bonsai_edge.formats.checkpoint import Checkpoint, open_checkpoint
+from bonsai_edge.governor import GovernedRunner, thermometers
 from bonsai_edge.kv_cache import KVType
 from bonsai_edge.memory.plan import DEFAULT_CONTEXT, MemoryPlan, plan_memory
 from bonsai_edge.memory.size import MIB, parse_size
@@ -20,7 +21,8 @@ from bonsai_edge.memory.weights import LoadMode, bring_weights_in, require_locka
 from bonsai_edge.model import Model
 from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge.model_store import resolve_model_path
-from bonsai_edge.plugin_manager import device_profile, select_backend
+from bonsai_edge.placement import starting_threads_on
+from bonsai_edge.plugin_manager import device_description, device_profile, find_sensors, select_backend
 from bonsai_edge.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ class Preparation:
 
     checkpoint: Checkpoint
     backend: Backend
+    backend_note: str | None
     device: DeviceProfile
     threads: int
     load_mode: LoadMode
@@ -47,6 +50,7 @@ def prepare(
     path_or_name: str | os.PathLike[str],
     *,
     backend: str = "auto",
+    require_backend: bool = False,
     context: int | None = None,
     kv: KVType | str | None = None,
     sessions: int = 1,
@@ -66,14 +70,14 @@ def prepare(
     kv_type = None if kv is None else _choice(KVType, kv, "KV type")
     memory_bytes = None if memory is None else parse_size(memory)
     checkpoint = open_checkpoint(resolve_model_path(path_or_name))
-    chosen = select_backend(backend)
+    choice = select_backend(backend, require=require_backend)
     device = device_profile()  # now, when the file is mapped and the backend's libraries are loaded
     mode = resolve_load_mode(_choice(LoadMode, load_mode, "load mode"), checkpoint.path)
     num_threads = threads or _choose_threads(checkpoint, device)
     plan = plan_memory(
         checkpoint,
         device,
-        chosen,
+        choice.backend,
         num_threads,
         memory_bytes=memory_bytes,
         context=context,
@@ -81,13 +85,14 @@ def prepare(
         sessions=sessions,
         weights_are_mapped=mode is LoadMode.MMAP,
     )
-    return Preparation(checkpoint, chosen, device, num_threads, mode, plan)
+    return Preparation(checkpoint, choice.backend, choice.note, device, num_threads, mode, plan)
 
 
 def load(
     path_or_name: str | os.PathLike[str],
     *,
     backend: str = "auto",
+    require_backend: bool = False,
     context: int | None = None,
     kv: KVType | str | None = None,
     sessions: int = 1,
@@ -96,14 +101,17 @@ def load(
     lock: bool = False,
     force: bool = False,
     threads: int | None = None,
+    max_temperature_c: float | None = None,
 ) -> Model:
     """Plan the memory of a model, load it and return it ready to generate.
 
     `path_or_name` is a GGUF file, a name from `bonsai-edge models`, or "seedling", the model inside this package.
-    `backend` is a name from `bonsai-edge backends` or "auto". `context` in tokens, the KV type (`kv`: "f16", "q8" or
-    "q4") and `threads` are chosen when None; the KV cache has room for `sessions` contexts. `memory`, in bytes or as
-    "1.5GiB", bounds the process as a whole, beside what the system does; `force` loads what does not fit. The weights
-    are used where the file is mapped ("mmap") or copied ("read"), as `load_mode` says, and kept there by `lock`.
+    `backend` is a name from `bonsai-edge backends` or "auto"; one that cannot run here is replaced by the best that
+    can, and every result says so, unless `require_backend` forbids it. `context` in tokens, the KV type (`kv`: "f16",
+    "q8" or "q4") and `threads` are chosen when None; the KV cache has room for `sessions` contexts. `memory`, in bytes
+    or as "1.5GiB", bounds the process as a whole, beside what the system does; `force` loads what does not fit. The
+    weights are used where the file is mapped ("mmap") or copied ("read"), as `load_mode` says; `lock` keeps them there.
+    With `max_temperature_c` it pauses between steps as is needed to stay cooler than that.
     Raises a BonsaiError that says what is wrong with the file, the backend or the memory, before anything large is
     allocated.
     """
@@ -111,6 +119,7 @@ def load(
     prepared = prepare(
         path_or_name,
         backend=backend,
+        require_backend=require_backend,
         context=context,
         kv=kv,
         sessions=sessions,
@@ -118,6 +127,8 @@ def load(
         load_mode=load_mode,
         threads=threads,
     )
+    if prepared.backend_note is not None:
+        progress.warning("%s", prepared.backend_note)
     plan, device, spec = prepared.plan, prepared.device, prepared.checkpoint.spec
     if force and not plan.fits:
         progress.warning("Loading against the plan: %s MiB are missing.", f"{-(-plan.shortfall_bytes // MIB):,}")
@@ -126,7 +137,7 @@ def load(
         _tell_choice(plan, spec, context, kv)
     if lock:
         require_lockable(plan.weight_bytes)
-    model = _load_prepared(prepared, lock=lock)
+    model = _load_prepared(prepared, lock=lock, max_temperature_c=max_temperature_c)
     model.load_s = time.perf_counter() - started
     logger.info(
         "%s computes with %d threads; %d cores are usable (%s).",
@@ -138,16 +149,27 @@ def load(
     return model
 
 
-def _load_prepared(prepared: Preparation, *, lock: bool) -> Model:
+def _load_prepared(prepared: Preparation, *, lock: bool, max_temperature_c: float | None) -> Model:
     checkpoint, plan = prepared.checkpoint, prepared.plan
+    sensors = [] if max_temperature_c is None else thermometers(find_sensors(device_description()))
 
     def load_runner() -> ModelRunner:
         weights = bring_weights_in(checkpoint, prepared.load_mode, lock=lock)
+        big_cpus = prepared.device.big_cpus
         # The vocabulary in the metadata takes tens of megabytes, and a runner keeps what it is given.
-        return prepared.backend.load(replace(weights, metadata={}), plan, prepared.threads)
+        with starting_threads_on(big_cpus if prepared.threads <= len(big_cpus) else ()):
+            runner = prepared.backend.load(replace(weights, metadata={}), plan, prepared.threads)
+        return runner if max_temperature_c is None else GovernedRunner(runner, max_temperature_c, sensors)
 
     try:
-        return Model(checkpoint, plan, load_runner, name=checkpoint.path.stem, backend_name=prepared.backend.name)
+        return Model(
+            checkpoint,
+            plan,
+            load_runner,
+            name=checkpoint.path.stem,
+            backend_name=prepared.backend.name,
+            backend_note=prepared.backend_note,
+        )
     except MemoryError as exc:
         raise InsufficientMemoryError(
             f"The system refused memory while {checkpoint.path.stem} was being loaded: {exc}.",

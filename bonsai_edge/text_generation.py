@@ -26,6 +26,7 @@ class Origin:
     backend: str
     load_s: float
     seed: int
+    backend_note: str | None = None
 
 
 class TextGeneration:
@@ -108,6 +109,7 @@ class TextGeneration:
             seed=self._origin.seed,
             context_full=finish_reason == "length" and self._fitted.is_answer_limited,
             dropped=self._fitted.dropped or tokens.forgotten,
+            backend_note=self._origin.backend_note,
         )
 
 

@@ -139,11 +139,25 @@ def test_an_unknown_backend_is_refused_with_the_installed_ones(model_path, offer
     assert caught.value.remedy == "Choose one of them, or 'auto'."
 
 
-def test_a_backend_that_cannot_run_says_why(model_path, offer):
+def test_a_required_backend_that_cannot_run_says_why(model_path, offer):
     offer(FakeBackend(Availability(False, "There is no such device.")))
     with pytest.raises(BackendUnavailableError) as caught:
-        load(model_path, backend="fake")
+        load(model_path, backend="fake", require_backend=True)
     assert caught.value.cause == "Backend 'fake' cannot run here: There is no such device."
+
+
+def test_a_backend_that_takes_the_place_of_another_is_told_at_once_and_in_every_result(model_path, offer, caplog):
+    offer(FakeBackend(Availability(False, "There is no such device.")))
+    with load(model_path, backend="fake", context=32) as model:
+        result = model.generate_text("a", max_tokens=1)
+    note = f"{result.backend} computes instead of fake, which cannot run here: There is no such device."
+    assert result.backend_note == note
+    assert note in caplog.messages
+
+
+def test_the_backend_that_was_asked_for_needs_no_note(model_path):
+    with load(model_path, backend="reference", context=32) as model:
+        assert model.generate_text("a", max_tokens=1).backend_note is None
 
 
 def test_a_missing_file_is_refused_with_its_path(tmp_path):

@@ -6,7 +6,7 @@ import platform
 import struct
 from importlib.util import find_spec
 
-from bonsai_edge.backend import Availability, Backend, ModelRunner, WarmReport
+from bonsai_edge.backend import Availability, Backend, KernelThroughput, ModelRunner, WarmReport
 from bonsai_edge.errors import BackendUnavailableError
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.hookspecs import hookimpl
@@ -32,20 +32,20 @@ class CpuBackend(Backend):
         """Check for a 64-bit processor and Numba, then compile and run the smallest kernel and compare its result."""
         missing = _missing_foundation()
         if missing is not None:
-            return Availability(False, missing)
+            return Availability(False, missing, _SCORE)
         from bonsai_edge_cpu.isa.selection import selected_isa
 
         try:
             isa_name = selected_isa().name
         except BackendUnavailableError as exc:
-            return Availability(False, str(exc))
+            return Availability(False, str(exc), _SCORE)
         from bonsai_edge_cpu.compiler_memory import release_compiler_code
         from bonsai_edge_cpu.smoke_test import smoke_test_failure
 
         failure = smoke_test_failure()
         release_compiler_code()  # a plan of the memory is made next, and loading does the same
         if failure is not None:
-            return Availability(False, f"The {isa_name} kernels fail their smoke test: {failure}")
+            return Availability(False, f"The {isa_name} kernels fail their smoke test: {failure}", _SCORE)
         return Availability(True, f"{isa_name} kernels pass their smoke test.", _SCORE, {"isa": isa_name})
 
     def load(self, checkpoint: Checkpoint, plan: MemoryPlan, threads: int = 1) -> ModelRunner:
@@ -59,6 +59,12 @@ class CpuBackend(Backend):
         from bonsai_edge_cpu.warming import warm_kernels
 
         return warm_kernels(self)
+
+    def measure_kernels(self, threads: int) -> KernelThroughput:
+        """Multiply a matrix in the second-level cache of each core, again and again."""
+        from bonsai_edge_cpu.throughput import measure_kernels
+
+        return measure_kernels(threads)
 
     def scratch_bytes(self, spec: ModelSpec, threads: int, sequences: int) -> int:
         """Return the bytes of the work arrays, of their logits one row a sequence."""

@@ -7,32 +7,28 @@ from functools import cache
 import numpy as np
 
 from bonsai_edge.formats.ggml_types import GGMLType, dequantize
-from bonsai_edge_cpu.compilation import compiled
-from bonsai_edge_cpu.kernels.q1_0 import q1_0_matmul
 from bonsai_edge_cpu.kernels.q1_0_tables import make_sums, make_tables
-from bonsai_edge_cpu.kernels.quantization import make_activations, quantize
+from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS, make_activations
+from bonsai_edge_cpu.one_matrix import multiply
 
 _NUM_ROWS = 5
 
 
 @cache
 def smoke_test_failure() -> str | None:
-    """Multiply a small matrix; return what went wrong, or None."""
+    """Multiply a small matrix by one token and by a prompt, which take different kernels; return what went wrong."""
     rng = np.random.default_rng(0)
     packed = rng.integers(0, 256, (_NUM_ROWS, 18), dtype=np.uint8)
     packed[:, :2] = np.array([0.5], "<f2").view(np.uint8)
-    x = rng.integers(-127, 128, 128).astype(np.float32)
-    x[::32] = 127.0  # every group's scale is 1, so that the result is exact
-    out = np.zeros((1, _NUM_ROWS), np.float32)
-    _multiply(packed, x[np.newaxis], make_activations(1, 1), make_tables(1)[0], make_sums(1)[0], out)
-    expected = dequantize(packed, GGMLType.Q1_0) @ x
-    if not np.allclose(out[0], expected, rtol=1e-5):
-        return f"a product is {out[0].tolist()}, expected {expected.tolist()}."
+    weights = dequantize(packed, GGMLType.Q1_0)
+    for num_tokens in (1, TABLE_TOKENS):
+        x = rng.integers(-127, 128, (num_tokens, 128)).astype(np.float32)
+        x[:, ::32] = 127.0  # every group's scale is 1, so that the result is exact
+        out = np.zeros((num_tokens, _NUM_ROWS), np.float32)
+        multiply(packed, x, make_activations(num_tokens, 1), make_tables(1)[0], make_sums(1)[0], out, 1)
+        expected = x @ weights.T
+        if not np.allclose(out, expected, rtol=1e-5):
+            return (
+                f"the product for {num_tokens} tokens begins with {out[0].tolist()}, expected {expected[0].tolist()}."
+            )
     return None
-
-
-@compiled
-def _multiply(packed, x, activations, tables, sums, out):
-    quantize(x, 0, 0, 1, activations)
-    address, row_bytes = packed.ctypes.data, packed.shape[1]
-    q1_0_matmul(address, row_bytes, 1, 0, packed.shape[0], activations, 1, tables, sums, out, 0, address)

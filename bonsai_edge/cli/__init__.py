@@ -36,6 +36,7 @@ COMMANDS = {
     "backends": "List the compute backends, usable or not and why.",
     "warm": "Compile now what the first start would have to.",
     "bench": "Measure prefill, decode and memory bandwidth.",
+    "profile": "Tell what this machine can run, how fast, and how steadily.",
 }
 """Every command of core and its line of help; `x` is the attribute `x` of the module `bonsai_edge.cli.x`."""
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 def backends(as_json: bool) -> None:
     """List every compute backend, whether it can run here and why, and which one 'auto' takes.
 
+    Each was probed, with a test of its kernels, and 'auto' takes the highest score that can run. A backend with score 0
+    is never taken by itself: it is for tests, or has no hardware here.
+
     \b
     Example:
       bonsai-edge backends
@@ -51,11 +54,12 @@ def _print_table(statuses: list[BackendStatus], auto: str | None) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for title in ("backend", "computes with", "usable", "why"):
-        table.add_column(title)
+    for title in ("backend", "computes with", "score", "usable", "why"):
+        table.add_column(title, justify="right" if title == "score" else "left")
     for status in statuses:
         usable = "yes, auto" if status.name == auto else "yes" if status.availability.available else "no"
-        cells = (status.name, status.summary, usable, status.availability.reason)
+        availability = status.availability
+        cells = (status.name, status.summary, str(availability.score), usable, availability.reason)
         table.add_row(*(Text(one_line(cell)) for cell in cells))
     Console(highlight=False).print(table)
     if auto is None:

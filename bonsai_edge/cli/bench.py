@@ -34,6 +34,7 @@ class BenchReport:
     rows: list[Row]
     model: str
     backend: str
+    backend_note: str | None
     threads: int
     repetitions: int
     load_s: float
@@ -93,7 +94,8 @@ def _run(model: str, n_prompt: int, n_gen: int, repetitions: int, loading: Loadi
 
     with load(model, **loading) as loaded:
         rows = _measure_rows(loaded, n_prompt, n_gen, repetitions)
-        name, backend_name, num_threads, load_s = loaded.name, loaded.backend_name, loaded.threads, loaded.load_s
+        name, backend_name, backend_note = loaded.name, loaded.backend_name, loaded.backend_note
+        num_threads, load_s = loaded.threads, loaded.load_s
     device = device_profile()
     weight_bytes = weight_bytes_per_token(open_checkpoint(resolve_model_path(model)))
     memory_read_bytes_per_s = measure_read_bandwidth(num_threads, device.available_memory_bytes)
@@ -101,6 +103,7 @@ def _run(model: str, n_prompt: int, n_gen: int, repetitions: int, loading: Loadi
         rows=rows,
         model=name,
         backend=backend_name,
+        backend_note=backend_note,
         threads=num_threads,
         repetitions=repetitions,
         load_s=load_s,

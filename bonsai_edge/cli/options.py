@@ -11,9 +11,11 @@ from typing import Any, TypedDict, TypeVar, cast, get_args
 
 import click
 
+from bonsai_edge.cpu_list import parse_cpu_list
 from bonsai_edge.errors import InvalidRequestError
 from bonsai_edge.generation import DEFAULT_MAX_TOKENS, GenerationOptions, OverflowPolicy
 from bonsai_edge.memory.size import parse_size
+from bonsai_edge.placement import be_nice, stay_on
 from bonsai_edge.rpc.endpoints import DEFAULT_TCP_ENDPOINT
 
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
@@ -36,6 +38,11 @@ backend_option = click.option(
     show_default=True,
     metavar="NAME",
     help="What computes; `bonsai-edge backends` lists them.",
+)
+require_backend_option = click.option(
+    "--require-backend",
+    is_flag=True,
+    help="Fail if this backend cannot run here, for 'auto' the best of this machine; another would take its place.",
 )
 threads_option = click.option(
     "--threads",
@@ -78,6 +85,7 @@ class PlanningOptions(TypedDict):
     """The keywords of `bonsai_edge.runtime.prepare`, as `planning_options` gives them."""
 
     backend: str
+    require_backend: bool
     threads: int | None
     memory: int | None
     context: int | None
@@ -91,6 +99,7 @@ class LoadingOptions(PlanningOptions):
 
     lock: bool
     force: bool
+    max_temperature_c: float | None
 
 
 def parse_duration(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
@@ -112,6 +121,7 @@ def _parse_size(ctx: click.Context, param: click.Parameter, size: str | None) ->
 
 _PLANNING_OPTIONS = [
     backend_option,
+    require_backend_option,
     threads_option,
     click.option(
         "--memory",
@@ -147,10 +157,48 @@ _PLANNING_OPTIONS = [
         help="Use the weights where the file is mapped, or copy them; auto copies from network and FUSE file systems.",
     ),
 ]
+
+
+def _choose_cores(ctx: click.Context, param: click.Parameter, text: str | None) -> None:
+    """Apply the choice to this process, before anything starts a thread."""
+    if text is not None:
+        cpus = parse_cpu_list(text)
+        if cpus is None:
+            raise click.BadParameter(f"{text!r} is no list of cores. Write it as 2-3 or 0,2,4.")
+        stay_on(cpus)
+
+
+def _choose_niceness(ctx: click.Context, param: click.Parameter, niceness: int | None) -> None:
+    if niceness is not None:
+        be_nice(niceness)
+
+
 _LOADING_OPTIONS = [
     *_PLANNING_OPTIONS,
+    click.option(
+        "--cores",
+        callback=_choose_cores,
+        expose_value=False,
+        metavar="LIST",
+        help="Run on these logical processors alone, such as 2-3 or 0,2.  [default: all, computing on the big ones]",
+    ),
+    click.option(
+        "--nice",
+        type=click.IntRange(-20, 19),
+        callback=_choose_niceness,
+        expose_value=False,
+        metavar="N",
+        help="Let others go first: 19 the most, negative for root alone.",
+    ),
     click.option("--lock", is_flag=True, help="Lock the weights into memory, so that none has to be read again."),
     click.option("--force", is_flag=True, help="Load it even if memory may run out."),
+    click.option(
+        "--max-temperature",
+        "max_temperature_c",
+        type=click.FloatRange(20, 150),
+        metavar="C",
+        help="Pause between steps as is needed to stay cooler than so many degrees Celsius.",
+    ),
 ]
 
 

@@ -20,6 +20,7 @@ class PlanReport:
 
     model: str
     backend: str
+    backend_note: str | None
     threads: int
     context: int
     kv_type: str
@@ -68,6 +69,7 @@ def describe(prepared: Preparation) -> PlanReport:
     return PlanReport(
         model=prepared.checkpoint.spec.name,
         backend=prepared.backend.name,
+        backend_note=prepared.backend_note,
         threads=prepared.threads,
         context=made.context,
         kv_type=made.kv_type.value,
@@ -90,6 +92,8 @@ def _print_report(report: PlanReport) -> None:
 
     team = f"{report.threads} thread{'' if report.threads == 1 else 's'}"
     sessions = f" for each of {report.sessions} sessions" if report.sessions > 1 else ""
+    if report.backend_note is not None:
+        click.echo(one_line(report.backend_note))
     click.echo(one_line(f"{report.model} on {report.backend} with {team}, context {report.context:,} tokens{sessions}"))
     click.echo()
     table = Table(box=None, pad_edge=False)

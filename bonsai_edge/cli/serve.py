@@ -144,6 +144,7 @@ def serve(
                     "endpoints": server.endpoints,
                     "model": served.name,
                     "backend": served.backend_name,
+                    "backend_note": served.backend_note,
                     "context": served.context,
                     "threads": served.threads,
                     "load_s": served.load_s,

@@ -31,7 +31,7 @@ def warm(backend: str, as_json: bool) -> None:
     from bonsai_edge.plugin_manager import select_backend
 
     started = time.perf_counter()
-    chosen = select_backend(backend)  # the probes compile, too
+    chosen = select_backend(backend, require=True).backend  # the probes compile, too
     report = chosen.warm()
     seconds = time.perf_counter() - started
     if as_json:

@@ -121,12 +121,12 @@ class ComputeThread:
             self._changed.notify()
 
     def withdraw(self, job: Job) -> None:
-        """Forget a job: at once if it waits, before its next step if it runs. Nothing more need be heard of it."""
-        job.cancel()
+        """Forget a job: at once if it never ran, else before its next step. Nothing more need be heard of it."""
         with self._changed:
+            job.cancel()
             if job in self._unprepared:
                 self._unprepared.remove(job)
-            if job in self._schedule.waiting:
+            if job in self._schedule.waiting and job.admitted_as is None:
                 self._schedule.remove(job)
                 job.generation = None
 
@@ -287,7 +287,8 @@ class ComputeThread:
         with self._changed:
             jobs = list(self._schedule.to_step())
             # Those that pause or were suspended are not in the step, but must learn that they are cancelled.
-            resting = [*self._schedule.running, *self._schedule.waiting]
+            suspended = [job for job in self._schedule.waiting if job.admitted_as is not None]
+            resting = [*self._schedule.running, *suspended]
             jobs += [job for job in resting if job.is_cancelled() and job not in jobs]
         if not jobs or self._model is None:
             return

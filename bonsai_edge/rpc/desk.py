@@ -117,6 +117,7 @@ class Desk:
             engine_silent_s=health.engine_silent_s,
             tokens=self._metrics.num_tokens,
             available_bytes=health.available_bytes,
+            backend_note=None if model is None else model.backend_note,
         )
 
     def _cancel(self, message: Cancel, client: bytes | None) -> Cancelling:

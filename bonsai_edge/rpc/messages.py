@@ -277,6 +277,8 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True, tag="status", tag_
     """Tokens generated since the server started, for speeds."""
     available_bytes: int | None = None
     """What the system could still give to processes."""
+    backend_note: str | None = None
+    """Why another backend computes than the one that was asked for, or would be best."""
 
 
 class Cancelling(msgspec.Struct, frozen=True, tag="cancelling", tag_field="type"):

@@ -172,8 +172,16 @@ class Scheduler:
     def stop(self) -> None:
         """End all jobs and reject new ones."""
         self._stopping = True
-        for job in list(self._jobs.values()):
-            self._end(job, SERVER_STOPPING)
+        self.end_all(SERVER_STOPPING)
+
+    def end_all(self, problem: ErrorMessage) -> None:
+        """End all jobs with a problem."""
+        for job in self.jobs():
+            self._end(job, problem)
+
+    def jobs(self) -> list[Job]:
+        """Return the jobs that wait or run; any thread may ask, since copying a dictionary's values is one step."""
+        return list(self._jobs.values())
 
     def take_event(self, event: Started | Suspended | Produced | Failed) -> None:
         """Pass on what the compute thread did."""
@@ -306,4 +314,5 @@ class Scheduler:
             backend="" if model is None else model.backend_name,
             model="" if model is None else model.name,
             seed=job.options.seed or 0,
+            backend_note=None if model is None else model.backend_note,
         )

@@ -77,7 +77,7 @@ class SchedulerControl:
 
     def snapshot(self) -> EngineSnapshot:
         """Return how the engine is doing."""
-        jobs = self._jobs()
+        jobs = self._scheduler.jobs()
         active = sum(job.state is JobState.RUNNING for job in jobs)
         last_step_at = self._compute.last_step_at
         return EngineSnapshot(
@@ -112,8 +112,7 @@ class SchedulerControl:
 
     def end_all(self, problem: ErrorMessage) -> None:
         """End all requests with a problem; for the network thread."""
-        for job in self._jobs():
-            self._scheduler._end(job, problem)
+        self._scheduler.end_all(problem)
 
     def note_loaded(self) -> None:
         """Note that the engine has its model; for the network thread."""
@@ -123,13 +122,10 @@ class SchedulerControl:
         """Note that the engine would have to load its model first; for the network thread."""
         self._loaded_at = None
 
-    def _jobs(self) -> list[Job]:
-        return list(self._scheduler._jobs.values())
-
     def _selected(self, selection: Selection) -> list[Job]:
         return [
             job
-            for job in self._jobs()
+            for job in self._scheduler.jobs()
             if job.state is not JobState.ENDED
             and selection.includes(
                 job.request_id, job.session, None if job.route is None else job.route.client, job.arrived_at

@@ -69,6 +69,8 @@ class ServedModel(Protocol):
     @property
     def backend_name(self) -> str: ...  # noqa: D102
     @property
+    def backend_note(self) -> str | None: ...  # noqa: D102
+    @property
     def context(self) -> int: ...  # noqa: D102
     @property
     def threads(self) -> int: ...  # noqa: D102

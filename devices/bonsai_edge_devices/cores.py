@@ -8,32 +8,45 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import psutil
 
+from bonsai_edge.cpu_list import parse_cpu_list
 from bonsai_edge_devices.cgroup import cpu_quota_cores
-from bonsai_edge_devices.cpu_list import parse_cpu_list
 from bonsai_edge_devices.root import Root
 
 _CPUS = "sys/devices/system/cpu"
+_EFFICIENCY_CPUS = "sys/devices/cpu_atom/cpus"  # of Intel's hybrid processors
 _BIG_SHARE = 0.75  # of the largest capacity: "prime" and "gold" cores of phones are both big, A55 beside A76 is little
 
 
-def usable_cores(root: Root) -> tuple[int, str]:
-    """Return the number of cores for compute threads, at least one, and what binds it.
+class UsableCores(NamedTuple):
+    """The number of cores for compute threads, at least one, and what binds it.
 
-    That is "affinity", "physical cores", "big cores" or "cgroup", the last that took some away.
+    `source` is "affinity", "physical cores", "big cores" or "cgroup", the last that took some away. `big_cpus` are one
+    logical processor of each big core, where little ones were left out: threads have to be kept on them.
+    """
+
+    number: int
+    source: str
+    big_cpus: tuple[int, ...] = ()
+
+
+def usable_cores(root: Root) -> UsableCores:
+    """Count the cores worth a thread.
+
     https://docs.kernel.org/admin-guide/cputopology.html and .../ABI/testing/sysfs-devices-system-cpu (cpu_capacity)
     """
     allowed = _allowed_cpus(root)
     if allowed:
-        count, source = _count_worthwhile(root, allowed)
+        cores = _worthwhile(root, allowed)
     else:
-        count, source = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1, "physical cores"
+        cores = UsableCores(psutil.cpu_count(logical=False) or psutil.cpu_count() or 1, "physical cores")
     quota = cpu_quota_cores(root)
-    if quota is not None and int(quota) < count:
-        return max(1, int(quota)), "cgroup"
-    return count, source
+    if quota is not None and int(quota) < cores.number:
+        return cores._replace(number=max(1, int(quota)), source="cgroup")
+    return cores
 
 
 def siblings(root: Root, cpu: int) -> tuple[int, ...]:
@@ -48,17 +61,15 @@ def _allowed_cpus(root: Root) -> tuple[int, ...] | None:
     return parse_cpu_list(allowed[1]) if allowed else None
 
 
-def _count_worthwhile(root: Root, cpus: tuple[int, ...]) -> tuple[int, str]:
+def _worthwhile(root: Root, cpus: tuple[int, ...]) -> UsableCores:
     """Count the cores that a list of logical processors belongs to, only the big ones if there are several."""
-    source = "affinity"
     cores = _first_of_each_core(root, cpus)
-    if len(cores) < len(cpus):
-        source = "physical cores"
     capacities = {cpu: root.integer(f"{_CPUS}/cpu{cpu}/cpu_capacity", 1, 1024) or 0 for cpu in cores}
-    big = [cpu for cpu in cores if capacities[cpu] >= _BIG_SHARE * max(capacities.values())]
+    efficient = root.cpus(_EFFICIENCY_CPUS) or ()
+    big = [cpu for cpu in cores if capacities[cpu] >= _BIG_SHARE * max(capacities.values()) and cpu not in efficient]
     if 2 <= len(big) < len(cores):
-        return len(big), "big cores"
-    return len(cores), source
+        return UsableCores(len(big), "big cores", tuple(big))
+    return UsableCores(len(cores), "physical cores" if len(cores) < len(cpus) else "affinity")
 
 
 def _first_of_each_core(root: Root, cpus: Iterable[int]) -> list[int]:

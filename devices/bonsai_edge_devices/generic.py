@@ -16,17 +16,18 @@ from bonsai_edge_devices.root import Root
 def read_profile(path: Path = Path("/")) -> DeviceProfile:
     """Return the profile of the machine whose /proc and /sys lie under `path`."""
     root = Root(path)
-    cores, core_source = usable_cores(root)
+    cores = usable_cores(root)
     process = process_memory(root)
-    total_bytes, limits = memory_limits(root, process, cores)
+    total_bytes, limits = memory_limits(root, process, cores.number)
     return DeviceProfile(
         name=_name(root),
         machine=platform.machine(),
         total_memory_bytes=total_bytes,
         memory_limits=limits,
         resident_bytes=process.resident_bytes,
-        usable_cores=cores,
-        core_limit_source=core_source,
+        usable_cores=cores.number,
+        core_limit_source=cores.source,
+        big_cpus=cores.big_cpus,
     )
 
 

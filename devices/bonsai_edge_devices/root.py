@@ -19,8 +19,8 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from bonsai_edge.cpu_list import parse_cpu_list
 from bonsai_edge.device_description import Problem
-from bonsai_edge_devices.cpu_list import parse_cpu_list
 
 _MOST_BYTES = 4 << 20  # /proc/cpuinfo of a thousand processors; a file of sysfs has at most a page
 _PIECE_BYTES = 64 << 10

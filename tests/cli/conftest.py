@@ -31,6 +31,7 @@ class FakeModel:
 
     name = "fake"
     backend_name = "fake-backend"
+    backend_note: str | None = None
     context = 100
     kv_type = KVType.F16
     threads = 1
@@ -117,6 +118,7 @@ class FakeModel:
             seed=7,
             context_full=finish_reason == "length" and options.max_tokens is None,
             dropped=self.dropped,
+            backend_note=self.backend_note,
         )
 
 

@@ -55,10 +55,10 @@ def test_json_has_every_backend_and_the_choice(cli: CliRunner, statuses: list[Ba
 def test_table_says_why_and_what_auto_takes(cli: CliRunner, statuses: list[BackendStatus]) -> None:
     lines = cli.invoke(main, ["backends"]).stdout.splitlines()
     assert [line.split() for line in lines] == [
-        ["backend", "computes", "with", "usable", "why"],
-        ["quick", "computes", "quickly", "yes,", "auto", "AVX2", "[found]."],
-        ["slow", "computes", "slowly", "yes", "Always", "there."],
-        ["gone", "computes", "gonely", "no", "No", "GPU", "was", "found."],
+        ["backend", "computes", "with", "score", "usable", "why"],
+        ["quick", "computes", "quickly", "100", "yes,", "auto", "AVX2", "[found]."],
+        ["slow", "computes", "slowly", "0", "yes", "Always", "there."],
+        ["gone", "computes", "gonely", "900", "no", "No", "GPU", "was", "found."],
     ]
 
 

@@ -100,6 +100,7 @@ def test_options_reach_the_loader_and_the_model(cli: CliRunner, fake_model: Fake
     assert fake_model.loaded_with == {
         "model": "m.gguf",
         "backend": "cpu",
+        "require_backend": False,
         "threads": 3,
         "memory": 3 << 29,
         "context": 64,
@@ -108,6 +109,7 @@ def test_options_reach_the_loader_and_the_model(cli: CliRunner, fake_model: Fake
         "load_mode": "read",
         "lock": True,
         "force": True,
+        "max_temperature_c": None,
     }
     assert fake_model.options == [GenerationOptions(max_tokens=1, temperature=0, seed=9)]
 

@@ -31,6 +31,7 @@ def test_defaults_leave_the_choice_to_the_model() -> None:
     assert parsed["stop"] == ()
     assert parsed["loading"] == {
         "backend": "auto",
+        "require_backend": False,
         "threads": None,
         "memory": None,
         "context": None,
@@ -39,6 +40,7 @@ def test_defaults_leave_the_choice_to_the_model() -> None:
         "load_mode": "auto",
         "lock": False,
         "force": False,
+        "max_temperature_c": None,
     }
 
 

@@ -138,6 +138,7 @@ def test_server_says_where_it_listens_and_stops_on_a_signal(
     assert served_model.loaded_with == {
         "model": "m.gguf",
         "backend": "cpu",
+        "require_backend": False,
         "threads": 3,
         "memory": None,
         "context": 64,
@@ -146,6 +147,7 @@ def test_server_says_where_it_listens_and_stops_on_a_signal(
         "load_mode": "auto",
         "lock": False,
         "force": False,
+        "max_temperature_c": None,
     }
     assert served_model.is_closed
     assert list(tmp_path.iterdir()) == []

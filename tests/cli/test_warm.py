@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from bonsai_edge.backend import Availability, Backend, ModelRunner, WarmReport
 from bonsai_edge.cli import main
+from bonsai_edge.plugin_manager import BackendChoice
 from bonsai_edge.progress import progress
 
 
@@ -34,7 +35,11 @@ def offer(monkeypatch: pytest.MonkeyPatch):
     """Return a function that makes a backend with a report the one that is selected."""
 
     def install(report: WarmReport | None) -> None:
-        monkeypatch.setattr("bonsai_edge.plugin_manager.select_backend", lambda name: CompilingBackend(report))
+        def select(name: str, *, require: bool) -> BackendChoice:
+            assert require
+            return BackendChoice(CompilingBackend(report))
+
+        monkeypatch.setattr("bonsai_edge.plugin_manager.select_backend", select)
 
     return install
 

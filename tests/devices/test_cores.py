@@ -50,7 +50,18 @@ ONE_BIG = [400] * 7 + [1024]
 def test_a_thread_for_each_core_that_is_allowed_and_big(
     tmp_path: Path, allowed: str, siblings: list[str], capacities: list[int], expected: tuple[int, str]
 ) -> None:
-    assert usable_cores(Root(machine(tmp_path, allowed, siblings, capacities))) == expected
+    assert usable_cores(Root(machine(tmp_path, allowed, siblings, capacities)))[:2] == expected
+
+
+def test_threads_belong_on_the_big_cores_where_there_are_little_ones(tmp_path: Path) -> None:
+    assert usable_cores(Root(machine(tmp_path / "rk3588", "0-7", EIGHT, ORANGE_PI_5))).big_cpus == (4, 5, 6, 7)
+    assert usable_cores(Root(machine(tmp_path / "pi5", "0-3", EIGHT[:4], [1024] * 4))).big_cpus == ()
+
+
+def test_intels_efficiency_cores_are_left_out(tmp_path: Path) -> None:
+    siblings = ["0-1", "0-1", "2-3", "2-3", "4", "5", "6", "7"]
+    root = Root(machine(tmp_path, "0-7", siblings, **{"sys/devices/cpu_atom/cpus": "4-7\n"}))
+    assert usable_cores(root) == (2, "big cores", (0, 2))
 
 
 @pytest.mark.parametrize(
@@ -64,16 +75,16 @@ def test_a_thread_for_each_core_that_is_allowed_and_big(
 )
 def test_quota_binds_what_is_left_of_the_cores(tmp_path: Path, quota: str, expected: tuple[int, str]) -> None:
     files = {"sys/fs/cgroup/cpu.max": quota}
-    assert usable_cores(Root(machine(tmp_path, "0-7", EIGHT, ORANGE_PI_5, **files))) == expected
+    assert usable_cores(Root(machine(tmp_path, "0-7", EIGHT, ORANGE_PI_5, **files)))[:2] == expected
 
 
 def test_elsewhere_the_physical_cores_are_asked_for_through_psutil(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 16 if logical else 8)
-    assert usable_cores(Root(tmp_path)) == (8, "physical cores")
+    assert usable_cores(Root(tmp_path))[:2] == (8, "physical cores")
     monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 16 if logical else None)
-    assert usable_cores(Root(tmp_path)) == (16, "physical cores")
+    assert usable_cores(Root(tmp_path))[:2] == (16, "physical cores")
 
 
 def test_the_profile_tells_the_number_and_what_binds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bonsai_edge_devices.cpu_list import format_cpu_list, parse_cpu_list
+from bonsai_edge.cpu_list import format_cpu_list, parse_cpu_list
 from bonsai_edge_devices.root import Root
 
 

@@ -130,6 +130,7 @@ class FakeModel:
 
     name: str = "fake"
     backend_name: str = "none"
+    backend_note: str | None = None
     context: int = 1 << 20
     threads: int = 1
     load_s: float = 0.5
@@ -179,7 +180,7 @@ class FakeModel:
 
     def advance(self, generations: Sequence[FakeGeneration]) -> list[list[GenerationEvent] | BonsaiError]:
         for generation in generations:
-            if not generation.num_computed:
+            if not generation.num_computed and not generation.cancelled():
                 self.started.put(generation.text)
         if not self.free_running.is_set() and not any(generation.cancelled() for generation in generations):
             assert self._permits.acquire(timeout=DEADLINE_S)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from bonsai_edge.cpu_list import format_cpu_list
 from bonsai_edge.device_description import Cluster
 from bonsai_edge_devices.cores import siblings
-from bonsai_edge_devices.cpu_list import format_cpu_list
 from bonsai_edge_devices.probes.cpuinfo import CpuInfo
 from bonsai_edge_devices.root import Root
 

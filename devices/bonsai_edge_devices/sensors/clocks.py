@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from bonsai_edge.cpu_list import format_cpu_list
 from bonsai_edge.sensors import Quantity, Reading, Sensor
-from bonsai_edge_devices.cpu_list import format_cpu_list
 from bonsai_edge_devices.probes.clusters import clock_policies
 from bonsai_edge_devices.root import Root
 from bonsai_edge_devices.sensors.candidates import Candidate
