@@ -184,7 +184,9 @@ def test_cancel_of_a_session_spares_all_others(control: RawPeer, connect: Connec
 
 def test_client_cancels_its_own_requests_and_no_others(connect: Connect, model: FakeModel) -> None:
     one, other = connect(), connect()
-    mine, theirs = begin(one, "abc", Header(stream="none")), begin(other, "def", Header(stream="none"))
+    mine = begin(one, "abc", Header(stream="none"))
+    assert model.next_started() == "abc"
+    theirs = begin(other, "def", Header(stream="none"))
     assert ask(one, Cancel(client=True)) == Cancelling((mine,))
     model.run_freely()
     assert expect_result(one, mine).finish_reason == "cancelled"

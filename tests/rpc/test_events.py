@@ -213,7 +213,8 @@ def test_changes_in_quick_succession_are_told_together(publisher: tuple[EventPub
         while len(asked_at) < 4:
             events.note_change()
             events.tick()
-        assert all(after - before >= 0.1 for before, after in pairwise(asked_at))
+        # Each is noted a moment after it was due, the first of two perhaps longer.
+        assert all(after - before >= 0.05 for before, after in pairwise(asked_at))
         for _ in asked_at:
             assert decode_event(subscriber.recv_multipart()) == STATUS
 
