@@ -65,8 +65,8 @@ class Scheduler:
 
     @property
     def num_active(self) -> int:
-        """Jobs that are computed together, or are about to be."""
-        return sum(not job.is_in_line for job in self._jobs.values())
+        """Jobs that are computed together."""
+        return sum(job.is_running for job in self._jobs.values())
 
     @property
     def num_queued(self) -> int:

@@ -78,7 +78,7 @@ class SchedulerControl:
     def snapshot(self) -> EngineSnapshot:
         """Return how the engine is doing."""
         jobs = self._scheduler.jobs()
-        active = sum(not job.is_in_line for job in jobs)
+        active = sum(job.is_running for job in jobs)
         last_step_at = self._compute.last_step_at
         return EngineSnapshot(
             active=active,

@@ -19,6 +19,7 @@ class Ticket:
     arrived_at: float
     admitted_as: Priority | None = field(default=None, init=False)
     """The class in which it came to run, which it keeps while it runs: what made it rise is not lost by running."""
+    is_running: bool = field(default=False, init=False)
 
     @property
     def is_ready(self) -> bool:
@@ -54,7 +55,8 @@ class Schedule(Generic[_Ticket]):
 
     def remove(self, ticket: _Ticket) -> None:
         """Forget a request that waits or runs."""
-        (self.running if ticket in self.running else self.waiting).remove(ticket)
+        (self.running if ticket.is_running else self.waiting).remove(ticket)
+        ticket.is_running = False
         self._shares.leave(ticket.client)
 
     def head(self, now: float) -> _Ticket | None:
@@ -86,11 +88,13 @@ class Schedule(Generic[_Ticket]):
         ticket.admitted_as = _class_at(ticket, now)
         self.waiting.remove(ticket)
         self.running.append(ticket)
+        ticket.is_running = True
 
     def suspend(self, ticket: _Ticket) -> None:
         """Let a request that runs wait again, in the place that its arrival gives it."""
         self.running.remove(ticket)
         self.waiting.append(ticket)
+        ticket.is_running = False
 
     def to_step(self) -> Sequence[_Ticket]:
         """Return who is in the next step: all that run, the most urgent first, or only those of the class SAFETY."""

@@ -170,7 +170,7 @@ def test_loading_server_answers_and_queues(model: FakeModel, endpoint: str) -> N
         results: list[GenerationResult] = []
         asking = threading.Thread(target=lambda: results.append(client.generate_text("early")))
         asking.start()
-        while not client.status().active:
+        while not client.status().queued:
             pass
         may_load.set()
         asking.join(DEADLINE_S)
