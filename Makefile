@@ -49,7 +49,7 @@ format: $(VENV)/.installed-dev  ## put the code into the house style
 	$(BIN)/ruff format .
 
 test-slow: $(VENV)/.installed-dev  ## the tests that take minutes or gigabytes
-	$(BIN)/python -m pytest -m "slow and not peer" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "slow and not peer" --timeout 3600 $(PYTEST_ARGS)
 
 test-chaos: $(VENV)/.installed-dev  ## kill, stop and flood a server, and break its connections
 	$(BIN)/python -m pytest tests/rpc/chaos tests/examples $(PYTEST_ARGS)
@@ -61,7 +61,7 @@ soak: $(VENV)/.installed  ## keep a server busy for half an hour and watch its m
 	$(BIN)/python benchmarks/rpc_soak.py $(SOAK_ARGS)
 
 test-peer: $(VENV)/.installed-peer  ## agreement with llama.cpp and MLX; builds llama-cpp-python first (about 10 minutes)
-	$(BIN)/python -m pytest -m peer $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m peer --timeout 3600 $(PYTEST_ARGS)
 
 test-train: $(VENV)/.installed-train  ## the tests of training and of conversions that need PyTorch
 	$(BIN)/python -m pytest -m "not slow and not peer" tests/plugins/train tests/plugins/convert $(PYTEST_ARGS)
