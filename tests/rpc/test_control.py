@@ -60,6 +60,7 @@ def test_control_answers_while_the_network_thread_is_busy_with_a_message(
 ) -> None:
     peer = connect()
     running = begin(peer, "abc", Header(stream="none"))
+    model.next_started()
     is_busy, may_go_on = threading.Event(), threading.Event()
     receive = Service.receive
 
@@ -213,8 +214,9 @@ def test_cancel_of_what_is_older_spares_the_recent(control: RawPeer, peer: RawPe
     assert expect_result(peer, recent).finish_reason == "stop"
 
 
-def test_cancel_that_names_nothing_cancels_nothing(control: RawPeer, peer: RawPeer) -> None:
+def test_cancel_that_names_nothing_cancels_nothing(control: RawPeer, peer: RawPeer, model: FakeModel) -> None:
     begin(peer, "abc")
+    model.next_started()
     assert ask(control, Cancel()) == Cancelling(())
     assert ask(control, Cancel(before_ms=0)) == Cancelling(())
     assert ask_status(control).active == 1

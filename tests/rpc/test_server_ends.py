@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 def test_bye_cancels_what_the_client_asked_for(connect: Connect, model: FakeModel) -> None:
     leaving, staying = connect(), connect()
     begin(leaving, "abc")
+    assert model.next_started() == "abc"
     begin(leaving, "def")
     leaving.send(Bye(), new_id())
     while ask_status(staying).queued:
@@ -50,7 +51,6 @@ def test_bye_cancels_what_the_client_asked_for(connect: Connect, model: FakeMode
     while ask_status(staying).active:
         pass
     leaving.assert_nothing_more()
-    assert model.next_started() == "abc"
     assert model.started.empty()
 
 
