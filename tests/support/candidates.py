@@ -1,0 +1,31 @@
+"""The backends that the contract suite runs, `tests/backends/test_contract.py`: one line here for a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bonsai_edge.backend import Backend
+from bonsai_edge.reference import ReferenceBackend
+from bonsai_edge_cpu.plugin import CpuBackend
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backend and how exact it promises to be.
+
+    `least_cosine` is that of the logits of 1-bit weights with the reference's: less than 1 where activations are
+    rounded. `tolerance` is how far logits may be from those of the same rows computed otherwise (one by one, in another
+    batch), as a share of the largest: 0 demands the same bits.
+    """
+
+    name: str
+    make: Callable[[], Backend]
+    least_cosine: float = 0.999
+    tolerance: float = 0.0
+
+
+CANDIDATES = [
+    Candidate("reference", ReferenceBackend, least_cosine=0.9999999, tolerance=1e-5),
+    Candidate("cpu", CpuBackend),
+]
