@@ -66,6 +66,17 @@ class WarmReport:
 
 
 @dataclass(frozen=True)
+class DeviceMemory:
+    """Memory that a backend computes in and that is not the machine's, such as a graphics card's.
+
+    `source` is what people call it; `available_bytes` may be allocated there now.
+    """
+
+    source: str
+    available_bytes: int
+
+
+@dataclass(frozen=True)
 class Batch:
     """Rows of tokens that go through the model together, one row a token.
 
@@ -139,6 +150,8 @@ class Backend(ABC):
     summary: str
     kv_types: tuple[KVType, ...] = (KVType.F16,)
     """What `load` can keep keys and values as, the most exact first."""
+    copies_weights: bool = False
+    """Whether `load` copies the weights, so that nothing reads those of the file afterwards."""
 
     @abstractmethod
     def probe(self) -> Availability:
@@ -162,6 +175,13 @@ class Backend(ABC):
 
     def measure_kernels(self, threads: int) -> KernelThroughput | None:
         """Measure, within a second, how fast so many threads multiply; None if the backend cannot tell."""
+        return None
+
+    def device_memory(self) -> DeviceMemory | None:
+        """Return the memory that takes weights, KV pages and work arrays; None if it is the machine's, shared or not.
+
+        Asked after `probe`.
+        """
         return None
 
     def page_bytes(self, spec: ModelSpec, kv_type: KVType) -> int:

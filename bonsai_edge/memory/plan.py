@@ -27,6 +27,8 @@ _MOST_SESSIONS = 1024
 _TOKENIZER_BYTES = 4_000_000
 _TOKENIZER_BYTES_PER_TOKEN = 120
 
+_DEVICE_COMPONENTS = ("weights", "kv_cache", "scratch")  # what lies in a backend's own memory, if it has one
+
 _HEADROOM_BYTES = 32 * MIB  # requests under way, fragments of the heap, page tables
 
 
@@ -37,6 +39,9 @@ class MemoryPlan:
     The pool of KV pages has room for `sessions` times `context` tokens. Weights are mapped from the file: the system
     may evict and re-read them, but decoding wants them all, so they count. `runtime_bytes` is what the process kept
     before loading: interpreter and libraries, and in a larger program all the rest of it.
+
+    With `device_memory`, the name of a memory that the backend has for itself, weights, KV cache and scratch lie there,
+    and all else in the process; each is held against limits of its own, and the plan is about the one that binds.
     """
 
     context: int
@@ -49,6 +54,9 @@ class MemoryPlan:
     tokenizer_bytes: int = 0
     compiler_bytes: int = 0
     headroom_bytes: int = 0
+    weights_copy_bytes: int = 0
+    """What the process keeps of weights that the backend has copied: nothing if they are mapped."""
+    device_memory: str | None = None
     limit_bytes: int | None = None
     limit_source: str | None = None
     remedy: str | None = None
@@ -64,6 +72,7 @@ class MemoryPlan:
         """Bytes by purpose, by the names that are shown to people and in JSON."""
         return {
             "weights": self.weight_bytes,
+            **({"weights_copy": self.weights_copy_bytes} if self.weights_copy_bytes else {}),
             "kv_cache": self.kv_cache_bytes,
             "scratch": self.scratch_bytes,
             "tokenizer": self.tokenizer_bytes,
@@ -73,14 +82,35 @@ class MemoryPlan:
         }
 
     @property
+    def is_about_the_device(self) -> bool:
+        """Whether it is the backend's own memory that binds."""
+        return self.device_memory is not None and self.limit_source == self.device_memory
+
+    @property
+    def counted_components(self) -> dict[str, int]:
+        """The components that are held against the limit: all, or those in the memory that binds."""
+        if self.device_memory is None:
+            return self.components
+        return {
+            name: num_bytes
+            for name, num_bytes in self.components.items()
+            if (name in _DEVICE_COMPONENTS) is self.is_about_the_device
+        }
+
+    @property
     def total_bytes(self) -> int:
-        """Everything together, which is held against the limit."""
-        return sum(self.components.values())
+        """Everything together that is held against the limit."""
+        return sum(self.counted_components.values())
 
     @property
     def predicted_peak_bytes(self) -> int:
-        """Resident memory of the process once it has used its whole context: all but the headroom."""
-        return self.total_bytes - self.headroom_bytes
+        """Resident memory of the process once it has used its whole context: all but headroom and a device's memory."""
+        in_process = (
+            num_bytes
+            for name, num_bytes in self.components.items()
+            if self.device_memory is None or name not in _DEVICE_COMPONENTS
+        )
+        return sum(in_process) - self.headroom_bytes
 
     @property
     def shortfall_bytes(self) -> int:
@@ -96,7 +126,7 @@ class MemoryPlan:
         """Raise InsufficientMemoryError with what is needed, what is missing and what would fit, unless it fits."""
         if self.limit_bytes is None or self.remedy is None or self.fits:
             return
-        parts = ", ".join(f"{name.replace('_', ' ')} {_mib(size)}" for name, size in self.components.items())
+        parts = ", ".join(f"{name.replace('_', ' ')} {_mib(size)}" for name, size in self.counted_components.items())
         sessions = f" for each of {self.sessions} sessions" if self.sessions > 1 else ""
         shortfall = f"{_mib(self.shortfall_bytes)} MiB ({self.shortfall_bytes:,} bytes)"
         raise InsufficientMemoryError(
@@ -127,8 +157,8 @@ def plan_memory(
     spec = checkpoint.spec
     kv_types = _usable_kv_types(spec, backend)
     _check_request(spec, backend, kv_types, context, kv_type, sessions)
-    mapped_bytes = checkpoint.num_bytes if weights_are_mapped else 0
-    limit_source, limit_bytes = _binding_limit(device, mapped_bytes, memory_bytes)
+    mapped_bytes = checkpoint.num_bytes if weights_are_mapped and not backend.copies_weights else 0
+    own = backend.device_memory()
     choices = _Choices(
         MemoryPlan(
             context=0,
@@ -139,9 +169,10 @@ def plan_memory(
             scratch_bytes=backend.scratch_bytes(spec, threads, sessions),
             tokenizer_bytes=_TOKENIZER_BYTES + _TOKENIZER_BYTES_PER_TOKEN * spec.vocab_size,
             headroom_bytes=_HEADROOM_BYTES,
-            limit_bytes=limit_bytes,
-            limit_source=limit_source,
+            weights_copy_bytes=checkpoint.num_bytes if backend.copies_weights and not weights_are_mapped else 0,
+            device_memory=own and own.source,
         ),
+        [_binding_limit(device, mapped_bytes, memory_bytes), *([(own.source, own.available_bytes)] if own else [])],
         {each: backend.page_bytes(spec, each) for each in kv_types},
         {each: backend.compiler_bytes(each) for each in kv_types},
     )
@@ -158,15 +189,19 @@ def plan_memory(
 
 @dataclass(frozen=True)
 class _Choices:
-    """What of a plan is the same for every KV type, and what depends on it: the bytes of a page, and the compiler's."""
+    """What of a plan is the same for every KV type, and what depends on it: the bytes of a page, and the compiler's.
+
+    The limits are that of the process, and that of the backend's own memory if it has one.
+    """
 
     fixed: MemoryPlan
+    limits: list[tuple[str, int]]
     page_bytes: dict[KVType, int]
     compiler_bytes: dict[KVType, int]
 
     def plan(self, kv_type: KVType, context: int) -> MemoryPlan:
-        plan = replace(self.fixed, kv_type=kv_type, context=context, compiler_bytes=self.compiler_bytes[kv_type])
-        return replace(plan, kv_cache_bytes=plan.num_pages * self.page_bytes[kv_type])
+        """Return the plan under the limit that leaves the least room, or that it exceeds the most."""
+        return min(self._under_each_limit(kv_type, context), key=_room)
 
     def worthwhile_types(self) -> tuple[KVType, ...]:
         """Return the types without those that take no less than a more exact one."""
@@ -175,12 +210,24 @@ class _Choices:
 
     def largest_context(self, kv_type: KVType, most: int) -> int:
         """Return the most tokens that fit, whole steps of them (or pages, if few) unless it is `most`; may be 0."""
-        assert self.fixed.limit_bytes is not None
-        left = max(0, self.fixed.limit_bytes - self.fixed.total_bytes - self.compiler_bytes[kv_type])
-        tokens = left // (self.page_bytes[kv_type] * self.fixed.sessions) * PAGE_TOKENS
+        *without_pages, holding_pages = self._under_each_limit(kv_type, 0)  # which lie in the last of the memories
+        if not all(plan.fits for plan in without_pages):
+            return 0
+        tokens = max(0, _room(holding_pages)) // (self.page_bytes[kv_type] * self.fixed.sessions) * PAGE_TOKENS
         if tokens >= most:
             return most
         return tokens - tokens % (_CONTEXT_STEP if tokens >= _CONTEXT_STEP else PAGE_TOKENS)
+
+    def _under_each_limit(self, kv_type: KVType, context: int) -> list[MemoryPlan]:
+        plan = replace(self.fixed, kv_type=kv_type, context=context, compiler_bytes=self.compiler_bytes[kv_type])
+        plan = replace(plan, kv_cache_bytes=plan.num_pages * self.page_bytes[kv_type])
+        return [replace(plan, limit_source=source, limit_bytes=limit) for source, limit in self.limits]
+
+
+def _room(plan: MemoryPlan) -> int:
+    """Return what the limit leaves, negative if the plan exceeds it."""
+    assert plan.limit_bytes is not None
+    return plan.limit_bytes - plan.total_bytes
 
 
 def _preferences(
@@ -250,6 +297,8 @@ def _remedies(plan: MemoryPlan, choices: _Choices) -> Iterator[str]:
     yield f"a smaller KV type ({f'--kv {smaller[0].value} fits' if smaller else 'none is small enough'})"
     if plan.sessions > 1:
         yield "fewer sessions (--sessions)"
+    if "weights" not in plan.counted_components:
+        return
     weights = plan.weight_bytes - plan.shortfall_bytes
     yield f"a smaller model ({f'weights of {weights // MIB:,} MiB fit' if weights >= MIB else 'none is small enough'})"
 

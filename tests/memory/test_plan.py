@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from bonsai_edge.backend import DeviceMemory
 from bonsai_edge.device import DeviceProfile, MemoryLimit
 from bonsai_edge.errors import InsufficientMemoryError, InvalidRequestError
 from bonsai_edge.formats.checkpoint import Checkpoint
@@ -222,3 +223,76 @@ def test_number_of_sessions_that_makes_no_sense_is_refused(sessions):
 
 def test_plan_that_was_held_against_nothing_fits():
     MemoryPlan(context=256, weight_bytes=1, kv_cache_bytes=1, runtime_bytes=1).require_fit("anything")
+
+
+class CardBackend(FakeBackend):
+    """A backend with memory of its own, in which `room` bytes are free."""
+
+    copies_weights = True
+
+    def __init__(self, room):
+        self.room = room
+
+    def device_memory(self):
+        return DeviceMemory("the memory of the card", self.room)
+
+
+def card_plan(process_bytes=8 * GIB, room=24 * GIB, **wanted):
+    return plan_memory(checkpoint(), device(process_bytes), CardBackend(room), 2, **wanted)
+
+
+def on_card(context, kv_type):
+    """What a plan with this KV cache needs on the card."""
+    return WEIGHT_BYTES + 13 * MIB + -(-context // PAGE_TOKENS) * PAGE_BYTES[kv_type]
+
+
+IN_PROCESS = RESIDENT_BYTES + 4_000_000 + 120 * 151_669 + (7 + 32) * MIB
+
+
+def test_memory_of_a_card_is_a_limit_of_its_own():
+    made = card_plan(room=on_card(4096, KVType.F16) - 1)
+    assert (made.context, made.kv_type) == (4096, KVType.Q8)
+    assert (made.limit_source, made.limit_bytes) == ("the memory of the card", on_card(4096, KVType.F16) - 1)
+    assert made.total_bytes == on_card(4096, KVType.Q8)
+    assert set(made.counted_components) == {"weights", "kv_cache", "scratch"}
+    assert made.predicted_peak_bytes == IN_PROCESS - 32 * MIB
+
+
+def test_what_lies_on_a_card_does_not_count_in_the_process():
+    made = card_plan(process_bytes=IN_PROCESS)
+    assert (made.fits, made.limit_source, made.total_bytes) == (True, "cgroup", IN_PROCESS)
+    assert (made.context, made.kv_type) == (4096, KVType.F16)
+
+
+def test_process_that_is_too_small_for_itself_is_refused_though_the_card_has_room():
+    with pytest.raises(InsufficientMemoryError) as caught:
+        card_plan(process_bytes=IN_PROCESS - 1).require_fit("bonsai")
+    assert "(tokenizer 22, interpreter 100, compiler 7, headroom 32); cgroup allows" in caught.value.cause
+    assert caught.value.remedy == (
+        "Choose a smaller context (none is small enough), a smaller KV type (none is small enough), free memory, or "
+        "risk it with --force."
+    )
+
+
+def test_card_that_is_too_small_is_named_with_what_would_fit():
+    with pytest.raises(InsufficientMemoryError) as caught:
+        card_plan(room=on_card(1300, KVType.F16), context=2048, kv_type=KVType.F16).require_fit("bonsai")
+    assert "(weights 1,105, kv cache 288, scratch 13); the memory of the card allows" in caught.value.cause
+    assert caught.value.remedy.startswith("Choose a smaller context (--context 1280 fits), a smaller KV type (--kv q8")
+
+
+def test_weights_that_were_read_stay_in_the_process_beside_the_copy_of_the_backend():
+    read, mapped = card_plan(weights_are_mapped=False), card_plan()
+    assert read.components["weights_copy"] == WEIGHT_BYTES
+    assert "weights_copy" not in mapped.components
+    assert read.predicted_peak_bytes - mapped.predicted_peak_bytes == WEIGHT_BYTES
+
+
+def test_copied_weights_count_where_mapped_files_do_not():
+    class SharedMemoryBackend(FakeBackend):
+        copies_weights = True
+
+    limit = MemoryLimit("RLIMIT_DATA", GIB, GIB, counts_mapped=False)
+    made = plan_memory(checkpoint(), device(8 * GIB, limit), SharedMemoryBackend())
+    assert (made.limit_source, made.limit_bytes) == ("RLIMIT_DATA", GIB)
+    assert made.components["weights"] == WEIGHT_BYTES
