@@ -170,7 +170,7 @@ def plan_memory(
             tokenizer_bytes=_TOKENIZER_BYTES + _TOKENIZER_BYTES_PER_TOKEN * spec.vocab_size,
             headroom_bytes=_HEADROOM_BYTES,
             weights_copy_bytes=checkpoint.num_bytes if backend.copies_weights and not weights_are_mapped else 0,
-            device_memory=own and own.source,
+            device_memory=None if own is None else own.source,
         ),
         [_binding_limit(device, mapped_bytes, memory_bytes), *([(own.source, own.available_bytes)] if own else [])],
         {each: backend.page_bytes(spec, each) for each in kv_types},
