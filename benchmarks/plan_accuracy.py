@@ -22,9 +22,9 @@ import numpy as np
 
 import bonsai_edge
 from bonsai_edge.backend import Batch, ModelRunner
+from bonsai_edge.backend_selection import select_backend
 from bonsai_edge.formats.ggml_types import GGMLType
 from bonsai_edge.kv_cache import PAGE_TOKENS, KVType
-from bonsai_edge.plugin_manager import select_backend
 from process_memory import status_bytes
 from random_bonsai import SPECS, cached_random_bonsai
 

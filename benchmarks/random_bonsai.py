@@ -21,8 +21,8 @@ from gguf import GGMLQuantizationType, GGUFWriter
 from bonsai_edge.formats.ggml_types import GGMLType
 from bonsai_edge.formats.gguf import GGUFFile
 from bonsai_edge.formats.qwen3 import tensor_shapes
+from bonsai_edge.measuring.bonsai_shapes import BONSAI_1_7B, BONSAI_4B, BONSAI_8B, VOCAB_SIZE
 from bonsai_edge.model_spec import ModelSpec, YarnScaling
-from bonsai_edge.profiling.bonsai_shapes import BONSAI_1_7B, BONSAI_4B, BONSAI_8B, VOCAB_SIZE
 from llama_cpp_source import qwen2_vocabulary
 
 _TINY = replace(

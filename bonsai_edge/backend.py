@@ -32,12 +32,15 @@ class Availability:
 
     `score` ranks backends for `auto`: 0 is never chosen by itself; the CPU has 100; what is faster has more. One that
     cannot run, on a machine that has the hardware for it, keeps its score: taking a lesser one instead is told.
+    With `needs_trial` the score is the best that it may deserve, and only measuring tells whether it does, as of a GPU
+    that shares memory with the CPU: `auto` times it against the best that is sure of its score, if that has no more.
     """
 
     available: bool
     reason: str
     score: int = 0
     details: dict[str, str] = field(default_factory=dict)
+    needs_trial: bool = False
 
 
 @dataclass(frozen=True)

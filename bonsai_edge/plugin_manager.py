@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -15,7 +14,7 @@ from bonsai_edge import hookspecs
 from bonsai_edge.backend import Availability, Backend
 from bonsai_edge.device import DeviceProfile
 from bonsai_edge.device_description import DeviceDescription
-from bonsai_edge.errors import BackendUnavailableError, UnknownBackendError
+from bonsai_edge.errors import BackendUnavailableError
 from bonsai_edge.reference import ReferenceBackend
 from bonsai_edge.sensors import Sensor, Unavailable
 
@@ -42,14 +41,6 @@ class BackendStatus:
         return self.backend.summary
 
 
-@dataclass(frozen=True)
-class BackendChoice:
-    """The backend that is taken; `note` says what it takes the place of and why, None if it was the first choice."""
-
-    backend: Backend
-    note: str | None = None
-
-
 class _Core:
     """The hooks that core itself implements."""
 
@@ -74,85 +65,24 @@ def plugin_manager() -> pluggy.PluginManager:
 
 def list_backends() -> list[BackendStatus]:
     """Probe every backend, the best first."""
-    statuses = [BackendStatus(backend, _probe(backend)) for backend in _installed_backends()]
+    statuses = [probe(backend) for backend in installed_backends()]
     return sorted(statuses, key=lambda status: (-status.availability.score, status.name))
 
 
-def _installed_backends() -> list[Backend]:
+def installed_backends() -> list[Backend]:
+    """Return every backend that core and plugins offer."""
     offers: list[list[Backend]] = plugin_manager().hook.bonsai_backends()
     return [backend for offer in offers for backend in offer]
 
 
-def _probe(backend: Backend) -> Availability:
+def probe(backend: Backend) -> BackendStatus:
+    """Ask a backend whether it can run here; it cannot if its probe raises."""
     try:
-        return backend.probe()
+        availability = backend.probe()
     except Exception as exc:  # a third party's mistake must not take the other backends away
         logger.warning("The probe of backend %r failed.", backend.name, exc_info=True)
-        return Availability(False, f"Its probe failed: {exc!r}.")
-
-
-def choose_auto(statuses: Iterable[BackendStatus]) -> str | None:
-    """Return the name of the best usable backend; None if only those with score 0 are left."""
-    usable = [status for status in statuses if status.availability.available and status.availability.score > 0]
-    return max(usable, key=lambda status: status.availability.score).name if usable else None
-
-
-def select_backend(name: str, *, require: bool = False) -> BackendChoice:
-    """Return the backend of a name, or the best for "auto"; one that cannot run is replaced by the best that can.
-
-    With `require` it is not replaced: BackendUnavailableError says why it cannot run. So it does if nothing can take
-    its place. A named one that can run is the only one that is probed. Raises UnknownBackendError for a name that is
-    not installed.
-    """
-    if name == "auto":
-        return _best_backend(require=require)
-    wanted = _installed_backend(name)
-    availability = _probe(wanted)
-    if availability.available:
-        return BackendChoice(wanted)
-    if require:
-        raise _unavailable(wanted, availability)
-    fallback = _best_backend(require=False).backend
-    return BackendChoice(
-        fallback, f"{fallback.name} computes instead of {name}, which cannot run here: {availability.reason}"
-    )
-
-
-def _best_backend(*, require: bool) -> BackendChoice:
-    """Return the best usable backend; the note, or with `require` the error, is about one that would be better."""
-    statuses = {status.name: status for status in list_backends()}
-    name = choose_auto(statuses.values())
-    if name is None:
-        reasons = " ".join(f"{status.name}: {status.availability.reason}" for status in statuses.values())
-        raise BackendUnavailableError(
-            f"No backend can be chosen by itself here. {reasons}",
-            "Mend what a reason names, or choose the slow --backend reference.",
-        )
-    chosen, best = statuses[name], next(iter(statuses.values()))
-    if best.availability.score == chosen.availability.score:
-        return BackendChoice(chosen.backend)
-    if require:
-        raise _unavailable(best.backend, best.availability)
-    return BackendChoice(
-        chosen.backend, f"{name} computes instead of {best.name}, which cannot run here: {best.availability.reason}"
-    )
-
-
-def _installed_backend(name: str) -> Backend:
-    installed = {backend.name: backend for backend in _installed_backends()}
-    if name not in installed:
-        raise UnknownBackendError(
-            f"There is no backend {name!r}; installed are {', '.join(sorted(installed))}.",
-            "Choose one of them, or 'auto'.",
-        )
-    return installed[name]
-
-
-def _unavailable(backend: Backend, availability: Availability) -> BackendUnavailableError:
-    return BackendUnavailableError(
-        f"Backend {backend.name!r} cannot run here: {availability.reason}",
-        "See `bonsai-edge backends` for the ones that can.",
-    )
+        availability = Availability(False, f"Its probe failed: {exc!r}.")
+    return BackendStatus(backend, availability)
 
 
 def device_profile() -> DeviceProfile:

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TypeVar
 
 from bonsai_edge.backend import Backend, ModelRunner
+from bonsai_edge.backend_selection import select_backend
 from bonsai_edge.device import DeviceProfile
 from bonsai_edge.errors import InsufficientMemoryError, InvalidRequestError
 from bonsai_edge.formats.checkpoint import Checkpoint, open_checkpoint
@@ -22,7 +23,7 @@ from bonsai_edge.model import Model
 from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge.model_store import resolve_model_path
 from bonsai_edge.placement import starting_threads_on
-from bonsai_edge.plugin_manager import device_description, device_profile, find_sensors, select_backend
+from bonsai_edge.plugin_manager import device_description, device_profile, find_sensors
 from bonsai_edge.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -35,11 +36,15 @@ _LEAST_BYTES_A_THREAD = 1 << 20  # read in about 0.1 ms, some ten times as long 
 
 @dataclass(frozen=True)
 class Preparation:
-    """Everything that is decided before a model is loaded; nothing large is allocated yet."""
+    """Everything that is decided before a model is loaded; nothing large is allocated yet.
+
+    `backend_note` says why not another backend; `fell_back` that it takes the place of one that cannot run here.
+    """
 
     checkpoint: Checkpoint
     backend: Backend
     backend_note: str | None
+    fell_back: bool
     device: DeviceProfile
     threads: int
     load_mode: LoadMode
@@ -85,7 +90,7 @@ def prepare(
         sessions=sessions,
         weights_are_mapped=mode is LoadMode.MMAP,
     )
-    return Preparation(checkpoint, choice.backend, choice.note, device, num_threads, mode, plan)
+    return Preparation(checkpoint, choice.backend, choice.note, choice.is_fallback, device, num_threads, mode, plan)
 
 
 def load(
@@ -128,7 +133,7 @@ def load(
         threads=threads,
     )
     if prepared.backend_note is not None:
-        progress.warning("%s", prepared.backend_note)
+        (progress.warning if prepared.fell_back else progress.info)("%s", prepared.backend_note)
     plan, device, spec = prepared.plan, prepared.device, prepared.checkpoint.spec
     if force and not plan.fits:
         progress.warning("Loading against the plan: %s MiB are missing.", f"{-(-plan.shortfall_bytes // MIB):,}")

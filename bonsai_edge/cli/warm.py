@@ -28,7 +28,7 @@ def warm(backend: str, as_json: bool) -> None:
       bonsai-edge warm
       BONSAI_EDGE_KERNEL_CACHE=/opt/bonsai-kernels bonsai-edge warm --backend cpu --json
     """
-    from bonsai_edge.plugin_manager import select_backend
+    from bonsai_edge.backend_selection import select_backend
 
     started = time.perf_counter()
     chosen = select_backend(backend, require=True).backend  # the probes compile, too

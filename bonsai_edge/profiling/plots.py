@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from bonsai_edge.formats.ggml_types import GGMLType
 from bonsai_edge.kv_cache import KVType
-from bonsai_edge.profiling.bonsai_shapes import BONSAI_SHAPES
+from bonsai_edge.measuring.bonsai_shapes import BONSAI_SHAPES
 from bonsai_edge.profiling.prediction import decode_tokens_per_s, num_weights
 from bonsai_edge.profiling.profile import Profile, Recorded
 from bonsai_edge.sensors import Quantity

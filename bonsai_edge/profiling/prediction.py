@@ -13,9 +13,9 @@ import msgspec
 
 from bonsai_edge.formats.ggml_types import GGMLType
 from bonsai_edge.kv_cache import KVType
+from bonsai_edge.measuring.synthetic_model import matrix_bytes
 from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge.profiling.step_times import ShapeTimes
-from bonsai_edge.profiling.synthetic_model import matrix_bytes
 
 
 class WeightCost(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ import msgspec
 
 from bonsai_edge.device_description import DeviceDescription
 from bonsai_edge.errors import InvalidRequestError
+from bonsai_edge.measuring.trial import TrialResult
 from bonsai_edge.profiling.energy import EnergyPerToken
 from bonsai_edge.profiling.loading import Loads
 from bonsai_edge.profiling.measurements import Measurements
@@ -33,12 +34,13 @@ class Provenance(msgspec.Struct, frozen=True):
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """A backend and what its probe said."""
+    """A backend, what its probe said, and how it did in the trial if there was one."""
 
     name: str
     available: bool
     score: int
     reason: str
+    trial: TrialResult | None = None
 
 
 class Storage(msgspec.Struct, frozen=True):

@@ -12,7 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from bonsai_edge.backend_selection import choose_auto, select_backend
 from bonsai_edge.formats.checkpoint import open_checkpoint
+from bonsai_edge.measuring.bonsai_shapes import BONSAI_SHAPES
+from bonsai_edge.measuring.keeping import identity_of, keep, recall
 from bonsai_edge.model_store import resolve_model_path
 from bonsai_edge.plugin_manager import (
     BackendStatus,
@@ -20,10 +23,8 @@ from bonsai_edge.plugin_manager import (
     device_profile,
     find_sensors,
     list_backends,
-    select_backend,
 )
-from bonsai_edge.profiling.bonsai_shapes import BONSAI_SHAPES
-from bonsai_edge.profiling.measurements import identity_of, keep, measure, recall
+from bonsai_edge.profiling.measurements import GOOD_FOR, Measurements, measure
 from bonsai_edge.profiling.model_run import profile_model
 from bonsai_edge.profiling.noise import Watch
 from bonsai_edge.profiling.outlook import outlooks
@@ -61,8 +62,8 @@ def take_profile(wishes: Wishes, progress: Progress) -> Profile:
     with Watch() as watch, Sampler(each for each in found if isinstance(each, Sensor)) as recording:
         threads = wishes.loading["threads"] or device.usable_cores
         details = next(each.availability.details for each in statuses if each.name == backend.name)
-        identity = identity_of(description, backend, details, threads)
-        measured = None if wishes.remeasure else recall(identity)
+        identity = identity_of(description, backend.name, details, threads)
+        measured = None if wishes.remeasure else recall(identity, Measurements, GOOD_FOR)
         if measured is None:
             measured = measure(identity, backend, device, description, threads, progress)
             keep(measured)
@@ -78,7 +79,7 @@ def take_profile(wishes: Wishes, progress: Progress) -> Profile:
         core_limit_source=device.core_limit_source,
         memory_available_bytes=device.available_memory_bytes,
         memory_limits={limit.source: limit.available_bytes for limit in device.memory_limits},
-        backends=[_candidate(status) for status in statuses],
+        backends=_candidates(statuses),
         measurements=measured,
         memory_read_bytes_per_s=measured.memory_read_bytes_per_s,
         storage=storage,
@@ -111,9 +112,14 @@ def _storage(path: Path | None, progress: Progress) -> Storage:
         return Storage(str(path), None, exc.strerror or str(exc))
 
 
-def _candidate(status: BackendStatus) -> Candidate:
-    said = status.availability
-    return Candidate(status.name, said.available, said.score, said.reason)
+def _candidates(statuses: list[BackendStatus]) -> list[Candidate]:
+    trial = choose_auto(statuses).trial
+    tried = {} if trial is None else {result.backend: result for result in trial.results}
+    return [
+        Candidate(status.name, said.available, said.score, said.reason, tried.get(status.name))
+        for status in statuses
+        for said in [status.availability]
+    ]
 
 
 def _provenance() -> Provenance:

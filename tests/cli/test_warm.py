@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from bonsai_edge.backend import Availability, Backend, ModelRunner, WarmReport
+from bonsai_edge.backend_selection import BackendChoice
 from bonsai_edge.cli import main
-from bonsai_edge.plugin_manager import BackendChoice
 from bonsai_edge.progress import progress
 
 
@@ -39,7 +39,7 @@ def offer(monkeypatch: pytest.MonkeyPatch):
             assert require
             return BackendChoice(CompilingBackend(report))
 
-        monkeypatch.setattr("bonsai_edge.plugin_manager.select_backend", select)
+        monkeypatch.setattr("bonsai_edge.backend_selection.select_backend", select)
 
     return install
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from bonsai_edge.kv_cache import KVType
-from bonsai_edge.profiling.bonsai_shapes import BONSAI_1_7B, BONSAI_4B, BONSAI_8B, BONSAI_SHAPES
+from bonsai_edge.measuring.bonsai_shapes import BONSAI_1_7B, BONSAI_4B, BONSAI_8B, BONSAI_SHAPES
 from bonsai_edge.profiling.prediction import (
     decode_tokens_per_s,
     fit_costs,

@@ -5,51 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bonsai_edge.backend import Availability, Backend
 from bonsai_edge.kv_cache import PAGE_TOKENS, KVType
+from bonsai_edge.measuring import timed_model
+from bonsai_edge.measuring.synthetic_model import matrix_bytes, synthetic_checkpoint
 from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge.profiling import step_times
-from bonsai_edge.profiling.bonsai_shapes import BONSAI_1_7B
 from bonsai_edge.profiling.step_times import synthetic_models, time_steps
-from bonsai_edge.profiling.synthetic_model import matrix_bytes, synthetic_checkpoint
 from bonsai_edge.reference import ReferenceBackend
-from fake_runner import CountingRunner
+from synthetic_steps import SMALL, CountingBackend
 
 MIB = 1 << 20
-SMALL = replace(
-    BONSAI_1_7B.spec,
-    num_layers=1,
-    hidden_size=128,
-    intermediate_size=256,
-    num_heads=2,
-    num_kv_heads=1,
-    head_dim=64,
-    vocab_size=300,
-)
-
-
-class CountingBackend(Backend):
-    name = "counting"
-    summary = "for tests"
-
-    def __init__(self) -> None:
-        self.runners: list[CountingRunner] = []
-
-    def probe(self) -> Availability:
-        return Availability(True, "It counts.")
-
-    def load(self, checkpoint, plan, threads=1) -> CountingRunner:
-        runner = CountingRunner(checkpoint.spec.vocab_size, plan.num_pages)
-        runner.max_batch_rows = 64
-        runner._logits = np.zeros((64, checkpoint.spec.vocab_size), np.float32)
-        runner.spec = checkpoint.spec
-        self.runners.append(runner)
-        return runner
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_times, "_TURN_S", 0.0)
+    monkeypatch.setattr(timed_model, "_TURN_S", 0.0)
     monkeypatch.setattr(step_times, "_ROUNDS", 2)
 
 

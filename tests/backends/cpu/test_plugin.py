@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from bonsai_edge.plugin_manager import choose_auto, list_backends
+from bonsai_edge.backend_selection import choose_auto
+from bonsai_edge.plugin_manager import list_backends
 from bonsai_edge_cpu import plugin
 from bonsai_edge_cpu.isa.selection import OVERRIDE_VARIABLE
 from bonsai_edge_cpu.plugin import CpuBackend
@@ -20,7 +21,7 @@ def test_probe_runs_a_kernel_and_names_the_instruction_set() -> None:
 def test_backend_is_found_by_entry_point_and_taken_by_auto() -> None:
     statuses = list_backends()
     assert "cpu" in [status.name for status in statuses]
-    assert choose_auto(statuses) == "cpu"
+    assert choose_auto(statuses).name == "cpu"
 
 
 def test_unknown_instruction_set_makes_the_backend_unavailable_with_the_reason() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from bonsai_edge.formats.tensor import QuantizedTensor
 from bonsai_edge.model_spec import ModelSpec
 
 _PATTERN_BLOCKS = 57_344  # about a megabyte of blocks, not a divisor of any matrix's
+_VOCAB_ROWS = 4096
 _SCALE = 1 / 64  # of every block: of unit gain for rows of 4,096 columns
 
 
@@ -27,6 +29,13 @@ def matrix_bytes(spec: ModelSpec) -> dict[str, int]:
         for name, (num_rows, num_columns) in tensor_shapes(spec).items()
         if num_rows > 1
     }
+
+
+def few_layers(spec: ModelSpec, wanted_bytes: int) -> ModelSpec:
+    """Return a model with as many layers of that width as make so many bytes of weights, one at least."""
+    layer_bytes = sum(matrix_bytes(replace(spec, num_layers=1, vocab_size=0)).values())
+    num_layers = max(1, round(wanted_bytes / layer_bytes))
+    return replace(spec, num_layers=num_layers, vocab_size=_VOCAB_ROWS, tied_embeddings=True)
 
 
 def synthetic_checkpoint(spec: ModelSpec) -> Checkpoint:
