@@ -6,18 +6,16 @@ others, because it may be the last thread that needs it.
 
 from __future__ import annotations
 
-import platform
-
-import numpy as np
 from llvmlite import ir
 from numba import types
 
+from bonsai_edge.cpu_step.workspace import CACHE_LINE_INTS
 from bonsai_edge_cpu.compilation import compiled_part
 from bonsai_edge_cpu.emit import I32, constant
 from bonsai_edge_cpu.intrinsics import make_intrinsic
+from bonsai_edge_cpu.isa.selection import target_triple
 
 _SPINS_BEFORE_YIELD = 2000
-_CACHE_LINE_INTS = 16
 
 _sched_yield = types.ExternalFunction("sched_yield", types.int32())
 
@@ -38,11 +36,12 @@ def _emit_store(builder: ir.IRBuilder, address: ir.Value, value: ir.Value) -> No
 
 def _emit_pause(builder: ir.IRBuilder) -> None:
     """Tell the processor that this is a spin loop."""
-    if platform.machine() in ("x86_64", "AMD64"):
+    processor = target_triple().partition("-")[0]
+    if processor == "x86_64":
         builder.call(
             builder.module.declare_intrinsic("llvm.x86.sse2.pause", (), ir.FunctionType(ir.VoidType(), [])), []
         )
-    elif platform.machine() in ("aarch64", "arm64"):
+    elif processor in ("aarch64", "arm64"):
         function_type = ir.FunctionType(ir.VoidType(), [I32])
         declared = builder.module.declare_intrinsic("llvm.aarch64.hint", (), function_type)
         builder.call(declared, [constant(I32, 1)])
@@ -54,18 +53,13 @@ _atomic_store = make_intrinsic(_emit_store)
 _pause = make_intrinsic(_emit_pause)
 
 
-def new_barrier() -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    """Return the memory of a barrier: arrivals and rounds, a cache line apart."""
-    return np.zeros(3 * _CACHE_LINE_INTS, np.int32)
-
-
 @compiled_part
 def wait_for_team(barrier, num_threads):
-    """Return when all `num_threads` threads have called it."""
+    """Return when all `num_threads` threads have called it; `barrier` is one of `workspace.new_barrier`."""
     if num_threads == 1:
         return
-    arrivals = barrier.ctypes.data + 4 * _CACHE_LINE_INTS
-    rounds = arrivals + 4 * _CACHE_LINE_INTS
+    arrivals = barrier.ctypes.data + 4 * CACHE_LINE_INTS
+    rounds = arrivals + 4 * CACHE_LINE_INTS
     this_round = _atomic_load(rounds)
     if _fetch_add(arrivals, 1) == num_threads - 1:
         _atomic_store(arrivals, 0)

@@ -29,6 +29,7 @@ from numba.core.registry import cpu_target
 from platformdirs import user_cache_path
 
 from bonsai_edge import kv_cache, rope
+from bonsai_edge.cpu_step import kv_pages, tables, workspace
 from bonsai_edge.formats import ggml_types
 from bonsai_edge.progress import progress
 from bonsai_edge_cpu.isa.selection import selected_isa
@@ -81,7 +82,7 @@ def write_failure() -> OSError | None:
 def version_hash() -> str:
     """Return a hash of the sources of this package, those of core that become part of the results, and the compiler."""
     digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
-    core_parts = [Path(str(module.__file__)) for module in (kv_cache, ggml_types, rope)]
+    core_parts = [Path(str(module.__file__)) for module in (kv_cache, ggml_types, rope, kv_pages, tables, workspace)]
     for source in [*sorted(Path(__file__).parent.rglob("*.py")), *core_parts]:
         digest.update(source.name.encode())
         digest.update(source.read_bytes())

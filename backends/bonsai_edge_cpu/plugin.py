@@ -7,6 +7,8 @@ import struct
 from importlib.util import find_spec
 
 from bonsai_edge.backend import Availability, Backend, KernelThroughput, ModelRunner, WarmReport
+from bonsai_edge.cpu_step.runner import MAX_BATCH_ROWS
+from bonsai_edge.cpu_step.workspace import workspace_bytes
 from bonsai_edge.errors import BackendUnavailableError
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.hookspecs import hookimpl
@@ -68,10 +70,9 @@ class CpuBackend(Backend):
 
     def scratch_bytes(self, spec: ModelSpec, threads: int, sequences: int) -> int:
         """Return the bytes of the work arrays, of their logits one row a sequence."""
-        from bonsai_edge_cpu.runner import CpuRunner
-        from bonsai_edge_cpu.tables import workspace_bytes
+        from bonsai_edge_cpu.isa.selection import selected_isa
 
-        return workspace_bytes(spec, CpuRunner.max_batch_rows, threads, sequences)
+        return workspace_bytes(spec, MAX_BATCH_ROWS, threads, sequences, selected_isa().table_tokens)
 
     def compiler_bytes(self, kv_type: KVType) -> int:
         """Return what the kernels take once they are read from disk, or LLVM if it has to make them first."""

@@ -6,9 +6,9 @@ from functools import cache
 
 import numpy as np
 
+from bonsai_edge.cpu_step.workspace import make_activations, make_sums, make_tables
 from bonsai_edge.formats.ggml_types import GGMLType, dequantize
-from bonsai_edge_cpu.kernels.q1_0_tables import make_sums, make_tables
-from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS, make_activations
+from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS
 from bonsai_edge_cpu.one_matrix import multiply
 
 _NUM_ROWS = 5
@@ -25,7 +25,8 @@ def smoke_test_failure() -> str | None:
         x = rng.integers(-127, 128, (num_tokens, 128)).astype(np.float32)
         x[:, ::32] = 127.0  # every group's scale is 1, so that the result is exact
         out = np.zeros((num_tokens, _NUM_ROWS), np.float32)
-        multiply(packed, x, make_activations(num_tokens, 1), make_tables(1)[0], make_sums(1)[0], out, 1)
+        activations = make_activations(num_tokens, 1, TABLE_TOKENS)
+        multiply(packed, x, activations, make_tables(1, TABLE_TOKENS)[0], make_sums(1, TABLE_TOKENS)[0], out, 1)
         expected = x @ weights.T
         if not np.allclose(out, expected, rtol=1e-5):
             return (

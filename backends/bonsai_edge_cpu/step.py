@@ -6,18 +6,7 @@ streams its own contiguous part of every matrix.
 
 from __future__ import annotations
 
-from bonsai_edge.formats.ggml_types import GGMLType
-from bonsai_edge_cpu.barrier import wait_for_team
-from bonsai_edge_cpu.compilation import compiled, inlined_part
-from bonsai_edge_cpu.kernels.activation import silu_multiply
-from bonsai_edge_cpu.kernels.attention import attend
-from bonsai_edge_cpu.kernels.dense import dense_matmul
-from bonsai_edge_cpu.kernels.embedding import embed
-from bonsai_edge_cpu.kernels.kv_write import write_keys_values
-from bonsai_edge_cpu.kernels.norm import norm_and_quantize
-from bonsai_edge_cpu.kernels.q1_0 import MIN_TABLE_TOKENS, q1_0_matmul
-from bonsai_edge_cpu.kernels.quantization import BLOCK_COLUMNS, interleave, quantize
-from bonsai_edge_cpu.tables import (
+from bonsai_edge.cpu_step.tables import (
     ADDRESS,
     DOWN,
     GATE,
@@ -31,6 +20,18 @@ from bonsai_edge_cpu.tables import (
     UP,
     VALUE,
 )
+from bonsai_edge.cpu_step.workspace import BLOCK_COLUMNS
+from bonsai_edge.formats.ggml_types import GGMLType
+from bonsai_edge_cpu.barrier import wait_for_team
+from bonsai_edge_cpu.compilation import compiled, inlined_part
+from bonsai_edge_cpu.kernels.activation import silu_multiply
+from bonsai_edge_cpu.kernels.attention import attend
+from bonsai_edge_cpu.kernels.dense import dense_matmul
+from bonsai_edge_cpu.kernels.embedding import embed
+from bonsai_edge_cpu.kernels.kv_write import write_keys_values
+from bonsai_edge_cpu.kernels.norm import norm_and_quantize
+from bonsai_edge_cpu.kernels.q1_0 import MIN_TABLE_TOKENS, q1_0_matmul
+from bonsai_edge_cpu.kernels.quantization import interleave, quantize
 
 _Q1_0 = GGMLType.Q1_0.value
 _ROW_GRANULE = 16  # rows of a thread's share: whole tiles and whole vectors
@@ -40,7 +41,7 @@ _ROW_GRANULE = 16  # rows of a thread's share: whole tiles and whole vectors
 def run_step(dims, weights, planes, inputs, work, num_threads, thread):
     """Run thread `thread` of `num_threads` through a step; work.logits[: len(inputs.logit_rows)] is the result.
 
-    The arguments are the named tuples of `tables`, and of `kv_pages`.
+    The arguments are the named tuples of `bonsai_edge.cpu_step`.
     """
     num_tokens = inputs.token_ids.size
     rows = work.all_rows[:num_tokens]

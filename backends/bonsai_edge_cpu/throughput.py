@@ -8,10 +8,10 @@ from functools import partial
 import numpy as np
 
 from bonsai_edge.backend import KernelThroughput
+from bonsai_edge.cpu_step.workspace import BLOCK_COLUMNS, make_activations, make_sums, make_tables
 from bonsai_edge.formats.ggml_types import GGMLType
 from bonsai_edge.profiling.together import best_time_together
-from bonsai_edge_cpu.kernels.q1_0_tables import make_sums, make_tables
-from bonsai_edge_cpu.kernels.quantization import BLOCK_COLUMNS, TABLE_TOKENS, make_activations
+from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS
 from bonsai_edge_cpu.one_matrix import multiply
 
 _ROWS, _BLOCKS = 256, 16  # 72 KiB: within any second-level cache, and wider than a table is costly for
@@ -44,5 +44,6 @@ def _work(num_tokens: int) -> partial[None]:
     packed[:, :2] = np.array([1 / 64], "<f2").view(np.uint8)
     x = rng.standard_normal((num_tokens, _BLOCKS * BLOCK_COLUMNS)).astype(np.float32)
     out = np.zeros((num_tokens, _ROWS), np.float32)
-    activations = make_activations(num_tokens, _BLOCKS)
-    return partial(multiply, packed.reshape(_ROWS, -1), x, activations, make_tables(1)[0], make_sums(1)[0], out)
+    activations = make_activations(num_tokens, _BLOCKS, TABLE_TOKENS)
+    tables, sums = make_tables(1, TABLE_TOKENS)[0], make_sums(1, TABLE_TOKENS)[0]
+    return partial(multiply, packed.reshape(_ROWS, -1), x, activations, tables, sums, out)

@@ -48,7 +48,7 @@ class Loaded:
             return content.view(np.float32).reshape(shape).swapaxes(2, 3)
         assert isinstance(self.runner, CpuRunner)
         planes = content.reshape(spec.num_layers, 2, spec.num_kv_heads, -1)
-        return self.runner._kv_pages.decode(planes).swapaxes(0, 1)
+        return self.runner.kv_pages.decode(planes).swapaxes(0, 1)
 
     def rounding(self, keys: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return how far storing a key may move a value of it, whatever angle it is turned by."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType, quants
 
+from bonsai_edge.cpu_step.workspace import Activations, make_activations, make_sums, make_tables
 from bonsai_edge.formats.ggml_types import GGMLType, dequantize
 from bonsai_edge.reference import silu
 from bonsai_edge_cpu.compilation import compiled
@@ -19,8 +20,7 @@ from bonsai_edge_cpu.kernels.dense import dense_matmul, dot_half, emit_store_hal
 from bonsai_edge_cpu.kernels.embedding import embed
 from bonsai_edge_cpu.kernels.exponential import emit_exp
 from bonsai_edge_cpu.kernels.q1_0 import q1_0_matmul
-from bonsai_edge_cpu.kernels.q1_0_tables import make_sums, make_tables
-from bonsai_edge_cpu.kernels.quantization import Activations, interleave, make_activations, quantize
+from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS, interleave, quantize
 from python_calls import callable_from_python
 
 COLUMNS = 8 * np.arange(16) + np.arange(8)[:, None]
@@ -40,7 +40,7 @@ def _quantize_rows(x, activations):  # type: ignore[no-untyped-def]
 
 def quantize_rows(x: Floats) -> Activations:
     """Quantize float32 (num_tokens, num_columns) as the kernels do."""
-    activations = make_activations(x.shape[0], x.shape[1] // 128)
+    activations = make_activations(x.shape[0], x.shape[1] // 128, TABLE_TOKENS)
     _quantize_rows(x, activations)
     per_row = (activations.quants, activations.scales, activations.negative_sums)
     return Activations(*(array[: x.shape[0]] for array in per_row), activations.columns, activations.column_scales)
@@ -66,7 +66,7 @@ def multiply(
 ) -> Floats:
     """Multiply rows first … last - 1 into the same columns of out (num_tokens, num_rows)."""
     num_blocks = packed.shape[1] // 18
-    scratch = make_tables(1)[0], make_sums(1)[0]
+    scratch = make_tables(1, TABLE_TOKENS)[0], make_sums(1, TABLE_TOKENS)[0]
     address = packed.ctypes.data
     _q1_0_matmul(
         address, packed.shape[1], num_blocks, first, last, activations, len(out), *scratch, out, accumulate, address

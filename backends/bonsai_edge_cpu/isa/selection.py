@@ -40,3 +40,9 @@ def cpu_features() -> dict[str, bool]:
     """Return the LLVM feature flags that Numba compiles for: the processor's own unless NUMBA_CPU_FEATURES is set."""
     _, _, flags = cpu_target.target_context.codegen().magic_tuple()
     return {flag[1:]: flag.startswith("+") for flag in flags.split(",") if flag}
+
+
+def target_triple() -> str:
+    """Return what LLVM calls the kind of machine that is compiled for, such as "aarch64-unknown-linux-gnu"."""
+    triple: str = cpu_target.target_context.codegen().magic_tuple()[0]
+    return triple

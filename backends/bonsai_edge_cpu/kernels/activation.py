@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from bonsai_edge.cpu_step.workspace import WIDTH
 from bonsai_edge_cpu.emit import F32, I64, constant, counted_loop, load, store, vector
 from bonsai_edge_cpu.intrinsics import make_intrinsic
-from bonsai_edge_cpu.kernels.dense import WIDTH
 from bonsai_edge_cpu.kernels.exponential import emit_exp
 
 _FLOATS = vector(F32, WIDTH)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bonsai_edge.kv_cache import GROUP_VALUES, PAGE_TOKENS
+from bonsai_edge.cpu_step.workspace import ATTENTION_TILE_ROWS, WIDTH, attention_record_floats
+from bonsai_edge.kv_cache import PAGE_TOKENS
 from bonsai_edge_cpu.compilation import compiled_part, inlined_part
 from bonsai_edge_cpu.kernels.attention_tile import (
     COLUMNS_FOUR,
@@ -22,22 +23,14 @@ from bonsai_edge_cpu.kernels.attention_tile import (
     mix_one,
     mix_rest,
     mix_two,
-    record_floats,
     score_four,
     score_one,
     score_two,
     soften,
 )
-from bonsai_edge_cpu.kernels.dense import WIDTH
 from bonsai_edge_cpu.kernels.kv_values import load_scales
 
-_record_floats = compiled_part(record_floats)
-_TILE_ROWS = 16  # their records and a page of keys and values stay near the L1 cache
-
-
-def attention_scratch_floats(head_dim: int) -> int:
-    """Return how many float32 a thread needs for the records of a tile and the scales of a plane."""
-    return _TILE_ROWS * record_floats(head_dim) + head_dim // GROUP_VALUES * PAGE_TOKENS
+_record_floats = compiled_part(attention_record_floats)
 
 
 @inlined_part
@@ -49,8 +42,8 @@ def attend(layer, dims, inputs, planes, work, thread, num_threads):
     """
     num_tokens = inputs.token_ids.size
     group = dims.num_heads // dims.num_kv_heads
-    heads_together = min(group, _TILE_ROWS)
-    tokens_together = max(1, _TILE_ROWS // group)
+    heads_together = min(group, ATTENTION_TILE_ROWS)
+    tokens_together = max(1, ATTENTION_TILE_ROWS // group)
     # The same heads as this thread has projected, if they can be shared out evenly; else a tile after the other.
     heads_of_thread = dims.num_kv_heads // num_threads if dims.num_kv_heads % num_threads == 0 else 0
     tile, first = 0, 0
@@ -81,7 +74,7 @@ def _attend_tile(layer, dims, inputs, planes, work, thread, first, last, head, n
     """Attend with query heads head … head + num_heads - 1, all of one KV head, of tokens first … last - 1."""
     head_dim, kv_head = dims.head_dim, head // (dims.num_heads // dims.num_kv_heads)
     records, record_bytes = work.attention_scratch[thread].ctypes.data, _record_bytes(head_dim)
-    scales = records + _TILE_ROWS * record_bytes
+    scales = records + ATTENTION_TILE_ROWS * record_bytes
     pages = inputs.page_tables[inputs.sequence_ids[first]]
     first_page = planes.address + layer * planes.layer_bytes + kv_head * planes.head_bytes
     scale = np.float32(1.0 / np.sqrt(head_dim))

@@ -2,7 +2,8 @@
 
 A row is a query head of a token. Its record in scratch memory, float32: three vectors (the largest score so far, in
 every lane; the sum of exponentials so far, lane by lane; the factor that the last page puts on what came before it),
-the scores of two pages, the scaled query (head_dim) and the weighted sum of values so far (head_dim).
+the scores of two pages, the scaled query (head_dim) and the weighted sum of values so far (head_dim): in all
+`workspace.attention_record_floats`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
+from bonsai_edge.cpu_step.workspace import WIDTH
 from bonsai_edge.kv_cache import PAGE_TOKENS
 from bonsai_edge_cpu.emit import (
     F32,
@@ -30,7 +32,7 @@ from bonsai_edge_cpu.emit import (
 )
 from bonsai_edge_cpu.intrinsics import Emitter, make_generic_intrinsic, make_intrinsic
 from bonsai_edge_cpu.isa.selection import selected_isa
-from bonsai_edge_cpu.kernels.dense import WIDTH, load_float
+from bonsai_edge_cpu.kernels.dense import load_float
 from bonsai_edge_cpu.kernels.exponential import emit_exp
 from bonsai_edge_cpu.kernels.kv_values import KVValues, values_of
 
@@ -43,11 +45,6 @@ _SLOT_BYTES = 4 * PAGE_TOKENS
 _QUERY = _SCORES + 2 * _SLOT_BYTES
 _ACCUMULATORS = 16 if selected_isa().vector_rows == 4 else 4
 """Vectors of 16 floats that leave registers for the operands: half of 32 registers of 512 bits, or of the narrower."""
-
-
-def record_floats(head_dim: int) -> int:
-    """Return the size of a record."""
-    return _QUERY // 4 + 2 * head_dim
 
 
 def _scaled(builder: ir.IRBuilder, value: ir.Value, factor: int) -> ir.Value:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from llvmlite import ir
 from numba import types
 
+from bonsai_edge.cpu_step.workspace import WIDTH
 from bonsai_edge.formats.ggml_types import GGMLType
 from bonsai_edge_cpu.compilation import compiled_part
 from bonsai_edge_cpu.emit import (
@@ -26,9 +27,6 @@ from bonsai_edge_cpu.emit import (
 )
 from bonsai_edge_cpu.intrinsics import make_intrinsic
 from bonsai_edge_cpu.isa.selection import selected_isa
-
-WIDTH = 16
-"""Row lengths must be multiples of this."""
 
 _FLOATS = vector(F32, WIDTH)
 _Q8_0_COLUMNS, _Q8_0_BYTES = 32, 34

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
+from bonsai_edge.cpu_step.tables import ADDRESS, NUM_COLUMNS, ROW_BYTES, TYPE
+from bonsai_edge.cpu_step.workspace import WIDTH
 from bonsai_edge.formats.ggml_types import GGMLType
 from bonsai_edge_cpu.compilation import compiled_part
 from bonsai_edge_cpu.emit import F32, I1, I8, I16, constant, load, splat, store, vector
 from bonsai_edge_cpu.intrinsics import make_intrinsic
 from bonsai_edge_cpu.isa.selection import selected_isa
-from bonsai_edge_cpu.kernels.dense import WIDTH, load_bfloat, load_float, load_half
-from bonsai_edge_cpu.tables import ADDRESS, NUM_COLUMNS, ROW_BYTES, TYPE
+from bonsai_edge_cpu.kernels.dense import load_bfloat, load_float, load_half
 
 _FLOATS = vector(F32, WIDTH)
 _Q1_0, _Q8_0, _F16, _BF16 = (t.value for t in (GGMLType.Q1_0, GGMLType.Q8_0, GGMLType.F16, GGMLType.BF16))

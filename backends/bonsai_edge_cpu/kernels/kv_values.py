@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 
 from llvmlite import ir
 
+from bonsai_edge.cpu_step.kv_pages import F16Planes, Q4Planes, Q8Planes
+from bonsai_edge.cpu_step.workspace import WIDTH
 from bonsai_edge.kv_cache import GROUP_VALUES, PAGE_TOKENS
 from bonsai_edge_cpu.emit import (
     F32,
@@ -29,8 +31,7 @@ from bonsai_edge_cpu.emit import (
 )
 from bonsai_edge_cpu.intrinsics import make_generic_intrinsic
 from bonsai_edge_cpu.isa.selection import selected_isa
-from bonsai_edge_cpu.kernels.dense import WIDTH, emit_store_half, load_half
-from bonsai_edge_cpu.kv_pages import F16Planes, Q4Planes, Q8Planes
+from bonsai_edge_cpu.kernels.dense import emit_store_half, load_half
 
 _FLOATS, _INTS, _BYTES = vector(F32, WIDTH), vector(I32, WIDTH), vector(I8, WIDTH)
 

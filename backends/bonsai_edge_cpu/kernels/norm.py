@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 
+from bonsai_edge.cpu_step.workspace import BLOCK_COLUMNS, WIDTH
 from bonsai_edge_cpu.compilation import compiled_part
 from bonsai_edge_cpu.emit import F32, I64, constant, counted_loop, load, splat, store, vector
 from bonsai_edge_cpu.intrinsics import make_intrinsic
-from bonsai_edge_cpu.kernels.dense import WIDTH, dot_float
-from bonsai_edge_cpu.kernels.quantization import BLOCK_COLUMNS, quantize
+from bonsai_edge_cpu.kernels.dense import dot_float
+from bonsai_edge_cpu.kernels.quantization import quantize
 
 _FLOATS = vector(F32, WIDTH)
 

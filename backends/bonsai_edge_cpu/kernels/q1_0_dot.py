@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from bonsai_edge.cpu_step.workspace import BLOCK_COLUMNS
 from bonsai_edge_cpu.emit import (
     F32,
     I8,
@@ -30,7 +31,6 @@ from bonsai_edge_cpu.emit import (
 from bonsai_edge_cpu.intrinsics import Emitter
 from bonsai_edge_cpu.isa.base import PortableISA
 from bonsai_edge_cpu.isa.selection import selected_isa
-from bonsai_edge_cpu.kernels.quantization import BLOCK_COLUMNS
 
 TILE_VECTORS = 4
 """Vectors of rows in a tile: as many as a block has groups, so that their sums fill one vector."""

@@ -12,10 +12,9 @@ Sums of 32 columns are at most 4,064 in magnitude; from there on the arithmetic 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 
-from bonsai_edge_cpu.aligned import aligned_empty
+from bonsai_edge.cpu_step.workspace import GROUPS, MAX_TABLE_ROWS
 from bonsai_edge_cpu.compilation import inlined_part
 from bonsai_edge_cpu.emit import (
     F32,
@@ -36,10 +35,7 @@ from bonsai_edge_cpu.emit import (
 from bonsai_edge_cpu.intrinsics import make_intrinsic
 from bonsai_edge_cpu.isa.selection import selected_isa
 from bonsai_edge_cpu.kernels.q1_0_dot import BLOCK_BYTES, SCALE_BYTES, store_rows
-from bonsai_edge_cpu.kernels.quantization import GROUPS, TABLE_TOKENS
-
-MAX_ROWS = 768
-"""Rows whose sums a thread keeps at a time, a multiple of 16."""
+from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS
 
 _ENTRIES = 16
 _ENTRY_BYTES = 2 * TABLE_TOKENS
@@ -52,16 +48,6 @@ _TRANSPOSED_ROWS = 16
 
 _SHORTS = vector(I16, TABLE_TOKENS)
 _INTS, _FLOATS = vector(I32, TABLE_TOKENS // 2), vector(F32, TABLE_TOKENS // 2)
-
-
-def make_tables(num_threads: int) -> npt.NDArray[np.int16]:
-    """Reserve a thread's tables, (num_threads, 32, 16, TABLE_TOKENS)."""
-    return aligned_empty((num_threads, _TABLES, _ENTRIES, TABLE_TOKENS), np.int16)
-
-
-def make_sums(num_threads: int) -> npt.NDArray[np.float32]:
-    """Reserve a thread's sums, (num_threads, MAX_ROWS, TABLE_TOKENS): even tokens, then odd ones."""
-    return aligned_empty((num_threads, MAX_ROWS, TABLE_TOKENS), np.float32)
 
 
 def _emit_build_tables(builder: ir.IRBuilder, columns: ir.Value, tables: ir.Value) -> None:
@@ -181,7 +167,7 @@ def multiply_by_tables(
     tables int16 and sums float32 are this thread's; the rest is as in `q1_0_matmul`.
     """
     tile = token // TABLE_TOKENS
-    num_passes = (last_row - first_row + MAX_ROWS - 1) // MAX_ROWS
+    num_passes = (last_row - first_row + MAX_TABLE_ROWS - 1) // MAX_TABLE_ROWS
     for number in range(num_passes):
         first, last = _pass_rows(first_row, last_row, num_passes, number)
         num_rows = last - first

@@ -6,13 +6,9 @@ Every 32 columns have a scale of their own, as in llama.cpp's Q8_0. A block of 1
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 
-from bonsai_edge_cpu.aligned import aligned_empty
+from bonsai_edge.cpu_step.workspace import BLOCK_COLUMNS, GROUPS
 from bonsai_edge_cpu.compilation import compiled_part
 from bonsai_edge_cpu.emit import (
     F32,
@@ -34,48 +30,12 @@ from bonsai_edge_cpu.emit import (
 from bonsai_edge_cpu.intrinsics import make_intrinsic
 from bonsai_edge_cpu.isa.selection import selected_isa
 
-BLOCK_COLUMNS = 128
-GROUPS = 4
-"""Groups of 32 columns in a block, each with its own scale."""
-
 TABLE_TOKENS = selected_isa().table_tokens
 """Tokens that the table kernel takes at a time."""
 
 _PLANES, _PLANE_BYTES = 8, 16
 _FLOATS = vector(F32, 16)
 _UPPER_HALF = 2.0**-16
-
-
-class Activations(NamedTuple):
-    """Quantized rows, one a token.
-
-    quants: int8 (max_rows, max_blocks, 128) in planes. scales: float32 (max_rows, max_blocks, 4). negative_sums: int32
-    (max_rows, max_blocks, 4), minus the sum of each group's quants. The same for TABLE_TOKENS tokens side by side, when
-    there are enough of them: columns int8 (max_tiles, max_blocks, 128, TABLE_TOKENS) and column_scales float32
-    (max_tiles, max_blocks, 4, TABLE_TOKENS): first the scales of even tokens, then of odd ones, times 2^-16.
-    """
-
-    quants: npt.NDArray[np.int8]
-    scales: npt.NDArray[np.float32]
-    negative_sums: npt.NDArray[np.int32]
-    columns: npt.NDArray[np.int8]
-    column_scales: npt.NDArray[np.float32]
-
-
-def make_activations(max_rows: int, max_blocks: int) -> Activations:
-    """Reserve memory for rows of up to `max_blocks` blocks."""
-    max_tiles = -(-max_rows // TABLE_TOKENS)
-    max_rows = max_tiles * TABLE_TOKENS  # those without a token are computed, too
-    result = Activations(
-        aligned_empty((max_rows, max_blocks, BLOCK_COLUMNS), np.int8),
-        aligned_empty((max_rows, max_blocks, GROUPS), np.float32),
-        aligned_empty((max_rows, max_blocks, GROUPS), np.int32),
-        aligned_empty((max_tiles, max_blocks, BLOCK_COLUMNS, TABLE_TOKENS), np.int8),
-        aligned_empty((max_tiles, max_blocks, GROUPS, TABLE_TOKENS), np.float32),
-    )
-    result.quants.fill(0)
-    result.scales.fill(0.0)
-    return result
 
 
 def _emit_quantize_block(

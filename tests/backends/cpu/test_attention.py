@@ -9,15 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from bonsai_edge.cpu_step.kv_pages import KVPages
+from bonsai_edge.cpu_step.tables import StepInput, Weights, make_dimensions
+from bonsai_edge.cpu_step.workspace import Workspace, make_workspace
 from bonsai_edge.kv_cache import PAGE_TOKENS, KVType, round_to
 from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge.reference import softmax
-from bonsai_edge_cpu.barrier import new_barrier
 from bonsai_edge_cpu.isa.selection import BEST_FIRST, OVERRIDE_VARIABLE, cpu_features, selected_isa
 from bonsai_edge_cpu.kernels.attention import attend
 from bonsai_edge_cpu.kernels.kv_write import write_keys_values
-from bonsai_edge_cpu.kv_pages import KVPages
-from bonsai_edge_cpu.tables import StepInput, Weights, Workspace, make_dimensions, make_workspace
+from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS
 from python_calls import callable_from_python
 
 _attend, _write_keys_values = callable_from_python(attend), callable_from_python(write_keys_values)
@@ -56,7 +57,7 @@ class Model:
         return StepInput(positions * 0, positions, sequence_ids, self.page_tables, empty, cos, sin)
 
     def work(self, num_rows: int, num_threads: int) -> Workspace:
-        work = make_workspace(self.spec, num_rows, num_threads, new_barrier())
+        work = make_workspace(self.spec, num_rows, num_threads, TABLE_TOKENS)
         for array in (work.q, work.k, work.v, work.attention, work.attention_scratch):
             array.fill(np.nan)
         return work

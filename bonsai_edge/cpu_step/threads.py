@@ -28,8 +28,8 @@ class ThreadTeam:
         self._num_threads = num_threads
         self._process_id = os.getpid()
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()
-        self._helpers = ThreadPoolExecutor(num_threads, "bonsai-cpu")
-        self._conductor = threading.Thread(target=self._conduct, name="bonsai-cpu-0", daemon=True)
+        self._helpers = ThreadPoolExecutor(num_threads, "bonsai-step")
+        self._conductor = threading.Thread(target=self._conduct, name="bonsai-step-0", daemon=True)
         self._start()
 
     def run(self, part: Part) -> None:

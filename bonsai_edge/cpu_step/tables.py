@@ -1,4 +1,4 @@
-"""What a compiled step works on: plain arrays and numbers, gathered in named tuples that Numba understands."""
+"""What a compiled step is given: plain arrays and numbers, gathered in named tuples that Numba understands."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bonsai_edge.cpu_step.workspace import BLOCK_COLUMNS, WIDTH
 from bonsai_edge.errors import UnsupportedModelError
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.formats.tensor import QuantizedTensor
 from bonsai_edge.model_spec import ModelSpec
-from bonsai_edge_cpu.aligned import aligned_empty, spaced_rows
-from bonsai_edge_cpu.barrier import new_barrier
-from bonsai_edge_cpu.kernels.attention import attention_scratch_floats
-from bonsai_edge_cpu.kernels.dense import WIDTH
-from bonsai_edge_cpu.kernels.q1_0_tables import make_sums, make_tables
-from bonsai_edge_cpu.kernels.quantization import BLOCK_COLUMNS, Activations, make_activations
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -66,31 +61,6 @@ class StepInput(NamedTuple):
     sin: Floats
 
 
-class Workspace(NamedTuple):
-    """The intermediate results of a step, allocated once for the largest batch; float32 (max_rows, width) if not said.
-
-    x: hidden states. floats: what was normalized last. activations: what was quantized last. tables int16, sums: a
-    thread's own memory of the table kernel. attention_scratch: see `kernels.attention`, a row a thread. logits:
-    (max_rows, vocab_size). all_rows: int32 0 … max_rows - 1. barrier: see `barrier`.
-    """
-
-    x: Floats
-    floats: Floats
-    activations: Activations
-    tables: npt.NDArray[np.int16]
-    sums: Floats
-    q: Floats
-    k: Floats
-    v: Floats
-    attention: Floats
-    gate: Floats
-    up: Floats
-    attention_scratch: Floats
-    logits: Floats
-    all_rows: npt.NDArray[np.int32]
-    barrier: npt.NDArray[np.int32]
-
-
 def make_dimensions(spec: ModelSpec) -> Dimensions:
     """Gather the numbers."""
     return Dimensions(spec.num_layers, spec.num_heads, spec.num_kv_heads, spec.head_dim, np.float32(spec.rms_norm_eps))
@@ -122,37 +92,6 @@ def make_weights(checkpoint: Checkpoint) -> Weights:
     )
 
 
-def make_workspace(spec: ModelSpec, max_rows: int, num_threads: int, barrier: npt.NDArray[np.int32]) -> Workspace:
-    """Reserve the memory of all intermediate results; the system hands it out when it is first touched."""
-    widest = max(spec.hidden_size, spec.attention_size, spec.intermediate_size)
-
-    return Workspace(
-        x=spaced_rows(max_rows, spec.hidden_size),
-        floats=spaced_rows(max_rows, spec.hidden_size),
-        activations=make_activations(max_rows, widest // BLOCK_COLUMNS),
-        tables=make_tables(num_threads),
-        sums=make_sums(num_threads),
-        q=spaced_rows(max_rows, spec.attention_size),
-        k=spaced_rows(max_rows, spec.kv_size),
-        v=spaced_rows(max_rows, spec.kv_size),
-        attention=spaced_rows(max_rows, spec.attention_size),
-        gate=spaced_rows(max_rows, spec.intermediate_size),
-        up=spaced_rows(max_rows, spec.intermediate_size),
-        attention_scratch=aligned_empty((num_threads, attention_scratch_floats(spec.head_dim)), np.float32),
-        logits=np.empty((max_rows, spec.vocab_size), np.float32),
-        all_rows=np.arange(max_rows, dtype=np.int32),
-        barrier=barrier,
-    )
-
-
-def workspace_bytes(spec: ModelSpec, max_rows: int, num_threads: int, num_logit_rows: int) -> int:
-    """Return the bytes of what `make_workspace` reserves as far as steps with that many logits touch it."""
-    work = make_workspace(spec, max_rows, num_threads, new_barrier())  # costs address space, and memory for a moment
-    arrays = [array for part in work for array in (part if isinstance(part, tuple) else (part,))]
-    untouched_rows = max(0, max_rows - num_logit_rows)
-    return sum(array.nbytes for array in arrays) - untouched_rows * work.logits[0].nbytes
-
-
 def _record(tensor: QuantizedTensor) -> Ints:
     packed = tensor.packed
     return np.array(
@@ -171,6 +110,6 @@ def _check_widths(checkpoint: Checkpoint) -> None:
     for key, (width, multiple) in widths.items():
         if width % multiple:
             raise UnsupportedModelError(
-                f"'qwen3.{key}' of {checkpoint.path} is {width}; the cpu backend supports multiples of {multiple}.",
+                f"'qwen3.{key}' of {checkpoint.path} is {width}; the kernels support multiples of {multiple}.",
                 "Use --backend reference for this model.",
             )

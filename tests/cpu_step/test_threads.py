@@ -3,8 +3,8 @@ import threading
 
 import pytest
 
+from bonsai_edge.cpu_step.threads import ThreadTeam
 from bonsai_edge.errors import BackendUnavailableError
-from bonsai_edge_cpu.threads import ThreadTeam
 
 
 @pytest.mark.parametrize("num_threads", [1, 4])

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bonsai_edge.cpu_step.aligned import aligned_zeros
 from bonsai_edge.errors import UnsupportedModelError
 from bonsai_edge.kv_cache import GROUP_VALUES, PAGE_TOKENS, KVType, dequantize, quantize
 from bonsai_edge.model_spec import ModelSpec
-from bonsai_edge_cpu.aligned import aligned_zeros
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
