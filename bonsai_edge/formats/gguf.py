@@ -117,7 +117,10 @@ def _open_model_file(path: Path) -> Iterator[FileIO]:
             )
         if not path.is_file():
             kind = "a directory" if path.is_dir() else "not a regular file"
-            raise ModelNotFoundError(f"{path} is {kind}, not a model file.", "Give the path of a .gguf file.")
+            remedy = "Give the path of a .gguf file."
+            if (path / "config.json").is_file():  # an MLX pack or a Hugging Face checkpoint
+                remedy = f"Convert it: bonsai-edge convert {path} MODEL.gguf"
+            raise ModelNotFoundError(f"{path} is {kind}, not a model file.", remedy)
         with FileIO(path) as file:
             magic = file.read(4)
             if magic != _MAGIC:

@@ -53,6 +53,14 @@ def test_directory(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError) as caught:
         GGUFFile(tmp_path)
     assert caught.value.cause == f"{tmp_path} is a directory, not a model file."
+    assert caught.value.remedy == "Give the path of a .gguf file."
+
+
+def test_a_directory_that_could_be_converted(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelNotFoundError) as caught:
+        GGUFFile(tmp_path)
+    assert caught.value.remedy == f"Convert it: bonsai-edge convert {tmp_path} MODEL.gguf"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")

@@ -1,4 +1,4 @@
-"""Logits of the reference and of `cpu` against llama.cpp's, on the same weights and text.
+"""Logits of the reference, of `cpu` and of `metal` against llama.cpp's, on the same weights and text.
 
 llama.cpp runs each file twice: as it is (its Q1_0 path rounds activations to int8) and expanded to float32.
 """
@@ -57,6 +57,10 @@ class Subject:
     @cached_property
     def cpu(self):
         return self.run_ours("cpu")
+
+    @cached_property
+    def metal(self):
+        return self.run_ours("metal")
 
     @cached_property
     def llama_cpp_float32(self):
@@ -129,6 +133,16 @@ def test_cpu_is_as_near_to_the_reference_as_llama_cpp_is_to_its_float32_run(subj
         assert ours.same_top_share >= 0.99
 
 
+def test_metal_is_as_near_to_the_reference_as_float32_is(subject, report):
+    """By MLX on the CPU, which rounds no activations; the KV cache is float16."""
+    if subject.name == "1.7b":
+        pytest.skip("MLX takes hours for it on a CPU")
+    agreement = compare_logits(subject.reference, subject.metal)
+    report(f"{subject.name}: metal against reference", agreement)
+    assert agreement.mean_kl <= MOST_KL_IN_FLOAT32
+    assert agreement.least_cosine >= LEAST_COSINE_IN_FLOAT32
+
+
 def test_yarn_agrees_with_llama_cpp_beyond_the_original_context(tiny_model, tmp_path, report):
     token_ids = english_text(tiny_model, num_tokens=1600)
     beyond = slice(1024, None)
@@ -142,7 +156,7 @@ def test_yarn_agrees_with_llama_cpp_beyond_the_original_context(tiny_model, tmp_
 @pytest.mark.parametrize("command", DEMO_COMMANDS)
 def test_demo_commands_have_one_answer(command, report):
     answers = {}
-    for backend in ("reference", "cpu"):
+    for backend in ("reference", "cpu", "metal"):
         with bonsai_edge.load("seedling", backend=backend) as model:
             messages = [{"role": "user", "content": command}]
             result = model.generate_text(messages, temperature=0, max_tokens=200)
@@ -152,5 +166,5 @@ def test_demo_commands_have_one_answer(command, report):
     with LlamaCpp(resolve_model_path("seedling"), context=512) as llama:
         answers["llama.cpp"] = llama.greedy(prompt_ids, stop_ids, max_tokens=200)
     report(command, result.text)
-    assert answers["reference"] == answers["cpu"] == answers["llama.cpp"]
+    assert answers["reference"] == answers["cpu"] == answers["metal"] == answers["llama.cpp"]
     assert json.loads(result.text)["actions"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bonsai_edge.backend import Backend
 from bonsai_edge.reference import ReferenceBackend
 from bonsai_edge_cpu.plugin import CpuBackend
+from bonsai_edge_metal.plugin import MetalBackend
 
 
 @dataclass(frozen=True)
@@ -28,4 +29,5 @@ class Candidate:
 CANDIDATES = [
     Candidate("reference", ReferenceBackend, least_cosine=0.9999999, tolerance=1e-5),
     Candidate("cpu", CpuBackend),
+    Candidate("metal", MetalBackend, least_cosine=0.999999),  # on the CPU, where MLX takes rows one by one
 ]
