@@ -1,0 +1,87 @@
+// Activations as int8: a warp rounds a block of 128 columns at a time.
+//
+// Every group of 32 columns has a scale of its own, which is a whole multiple, 1 to 256, of one float that the block
+// shares. So the sum of a block's products is a whole number, whichever instructions compute it, and it fits in 23 bits.
+#pragma once
+
+#include "primitives.cuh"
+
+constexpr int kBlockColumns = 128;
+constexpr int kSegments = 8;  // Sums over columns are made in so many parts, one a warp, and added in their order.
+constexpr int kFinestMultiplier = 256;
+constexpr float kLargestCode = 127.0f;
+
+// Lane 8 * group + j holds columns j, j + 8, j + 16, j + 24 of its group of 32.
+__device__ __forceinline__ int first_column_of_lane(int lane) { return lane / 8 * 32 + lane % 8; }
+
+struct QuantizedBlock {
+  uint32 codes;    // of the lane's four columns, int8, the first in the lowest byte
+  int multiplier;  // of the lane's group
+  float scale;     // of the block: a column is code * multiplier * scale
+  int sum;         // of code * multiplier over the block
+};
+
+// Where a segment begins: `segment` may be kSegments.
+__device__ __forceinline__ int segment_begin(int segment, int num_blocks) { return segment * num_blocks / kSegments; }
+
+__device__ __forceinline__ uint32 magnitude_bits(float x) { return __float_as_uint(x) & 0x7fffffffu; }
+
+// Magnitudes are compared as whole numbers, so that a NaN is the largest and reaches the scale.
+__device__ __forceinline__ QuantizedBlock quantize_block(const float (&x)[4]) {
+  uint32 peak = max(max(magnitude_bits(x[0]), magnitude_bits(x[1])), max(magnitude_bits(x[2]), magnitude_bits(x[3])));
+#pragma unroll
+  for (int distance = 1; distance < 8; distance *= 2) peak = max(peak, __shfl_xor_sync(kAllLanes, peak, distance));
+  const float group_peak = __uint_as_float(peak), block_peak = __uint_as_float(warp_max(peak));
+  QuantizedBlock block;
+  const float multiplier = block_peak > 0.0f ? ceilf(group_peak / block_peak * kFinestMultiplier) : 0.0f;
+  block.multiplier = static_cast<int>(multiplier);
+  block.scale = block_peak / (kLargestCode * kFinestMultiplier);
+  const float step = block.scale * multiplier;
+  const float inverse = step > 0.0f ? 1.0f / step : 0.0f;
+  block.codes = 0;
+  int sum = 0;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const int code = static_cast<int>(rintf(fminf(fmaxf(x[i] * inverse, -kLargestCode), kLargestCode)));
+    block.codes |= static_cast<uint32>(code & 0xff) << 8 * i;
+    sum += code;
+  }
+  block.sum = warp_sum(sum * block.multiplier);
+  return block;
+}
+
+// Exchange rows and columns of four 8 × 8 bit matrices: row j is lane j of each eight, and the bytes are the matrices.
+__device__ __forceinline__ uint32 transpose_bits(uint32 rows, int lane) {
+  const uint32 kept_bits[3] = {0x0f0f0f0fu, 0x33333333u, 0x55555555u};
+#pragma unroll
+  for (int stage = 0; stage < 3; ++stage) {
+    const int distance = 4 >> stage;
+    const uint32 other = __shfl_xor_sync(kAllLanes, rows, distance), mask = kept_bits[stage];
+    rows = lane & distance ? (rows & ~mask) | (other >> distance & mask) : (rows & mask) | (other & mask) << distance;
+  }
+  return rows;
+}
+
+// Return bit planes of code * multiplier, two's complement of 16 bits: lane 8 * group + p receives planes p and 8 + p of
+// its group; bit i is column i.
+__device__ __forceinline__ uint2 bit_planes(const QuantizedBlock &block, int lane) {
+  uint32 low = 0, high = 0;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const int value = static_cast<signed char>(block.codes >> 8 * i) * block.multiplier;
+    low |= static_cast<uint32>(value & 0xff) << 8 * i;
+    high |= static_cast<uint32>(value >> 8 & 0xff) << 8 * i;
+  }
+  return make_uint2(transpose_bits(low, lane), transpose_bits(high, lane));
+}
+
+// 1 / √(mean square + eps) from the sum of squares.
+__device__ __forceinline__ float inverse_rms(float sum_of_squares, int num_columns, float eps) {
+  return 1.0f / sqrtf(sum_of_squares / num_columns + eps);
+}
+
+__device__ __forceinline__ float warp_total(float x) {
+#pragma unroll
+  for (int distance = 16; distance > 0; distance /= 2) x += __shfl_xor_sync(kAllLanes, x, distance);
+  return x;
+}
