@@ -17,7 +17,9 @@ def random_q1_0(rng: np.random.Generator, num_rows: int, num_columns: int) -> np
     return pack_q1_0(rng.random((num_rows, num_columns)) < 0.5, scales)
 
 
-def tiled(packed: npt.NDArray[np.uint8], interleaved: bool = False) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float16]]:
+def tiled(
+    packed: npt.NDArray[np.uint8], interleaved: bool = False
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float16]]:
     """Return signs (tiles, blocks, 32, 4) and scales (tiles, blocks, 32) of GGUF rows; see `tiles.cuh`.
 
     `interleaved`: the rows are those of gate, then as many of up, to be taken 16 of each at a time.

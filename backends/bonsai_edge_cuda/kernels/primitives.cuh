@@ -47,16 +47,6 @@ __device__ __forceinline__ void mma_f16(float (&d)[4], const uint32 (&a)[4], uin
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-// Two 8 × 8 matrices of float16 from shared memory, transposed: lanes 0..15 give the addresses of the rows; lane 4g + t
-// receives elements (2t, g) and (2t + 1, g) of each.
-__device__ __forceinline__ void load_transposed(uint32 &m0, uint32 &m1, const uint16 *row) {
-  const uint32 address = static_cast<uint32>(__cvta_generic_to_shared(row));
-  asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];"
-               : "=r"(m0), "=r"(m1)
-               : "r"(address)
-               : "memory");
-}
-
 // c + the products of four int8.
 __device__ __forceinline__ int dot_s8(uint32 a, uint32 b, int c) {
   return __dp4a(static_cast<int>(a), static_cast<int>(b), c);
@@ -92,6 +82,9 @@ __device__ __forceinline__ uint4 load_streamed(const uint4 *at) {
                : "l"(at));
   return x;
 }
+
+// Loads of what other blocks of the same kernel wrote: from the second-level cache, which all share.
+__device__ __forceinline__ float load_written(const float *at) { return __ldcg(at); }
 
 // 16 bytes from global to shared memory while the threads go on.
 __device__ __forceinline__ void copy_ahead(void *shared, const void *global) {

@@ -175,16 +175,6 @@ inline void mma_f16(float (&d)[4], const uint32 (&a)[4], uint32 b0, uint32 b1) {
   }
 }
 
-inline void load_transposed(uint32 &m0, uint32 &m1, const uint16 *row) {
-  const auto of_lane = emulator::exchange(row);
-  const int g = emulator::lane() / 4, t = emulator::lane() % 4;
-  const auto pair = [&](int first) {
-    return of_lane(first + 2 * t)[g] | static_cast<uint32>(of_lane(first + 2 * t + 1)[g]) << 16;
-  };
-  m0 = pair(0);
-  m1 = pair(8);
-}
-
 inline float half_to_float(uint16 half) { return emulator::half_bits_to_float(half); }
 
 inline uint16 float_to_half(float x) {
@@ -199,6 +189,7 @@ inline uint32 pack_halves(float first, float second) {
 }
 
 inline uint4 load_streamed(const uint4 *at) { return *at; }
+inline float load_written(const float *at) { return *at; }
 
 // At once: nobody may rely on a copy before he has waited for it, which the emulator cannot tell.
 inline void copy_ahead(void *shared, const void *global) { std::memcpy(shared, global, 16); }
