@@ -12,7 +12,7 @@ using uint32 = unsigned int;
 #include "emulated_primitives.h"
 #else
 
-#define KERNEL(name, num_threads, ...) extern "C" __global__ void __launch_bounds__(num_threads) name(__VA_ARGS__)
+#define KERNEL(name, num_threads, ...) extern "C" __global__ void __launch_bounds__(num_threads, 1) name(__VA_ARGS__)
 
 // Multiplying bits has a unit of its own from Ampere to Hopper; later architectures emulate it slowly.
 #if __CUDA_ARCH__ >= 800 && __CUDA_ARCH__ < 1000

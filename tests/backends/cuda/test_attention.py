@@ -48,7 +48,7 @@ def test_only_the_rows_of_the_step_are_written() -> None:
     assert not case.pages[:, 0].any()  # the other layer
 
 
-@pytest.mark.parametrize("heads", (*HEADS, (64, 16, 1), (128, 6, 2)), ids=str)
+@pytest.mark.parametrize("heads", [*HEADS, (64, 16, 1), (128, 6, 2)], ids=str)
 @pytest.mark.parametrize("kv_type", KV_TYPES, ids=lambda kv_type: kv_type.value)
 def test_decode_attends_as_numpy_does(kv_type, heads) -> None:
     case = AttentionCase(kv_type, *heads, *rows(0, 31, 130, 300))
