@@ -47,8 +47,12 @@ class Rope:
 
         Without the magnitude, which they have already.
         """
+        return rotate(keys, *self.distance_cos_sin(num_positions))
+
+    def distance_cos_sin(self, num_positions: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return cosines and sines, float32 (head_dim // 2,) each, that move keys so many positions; no magnitude."""
         angles = num_positions * self.inverse_frequencies
-        return rotate(keys, np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32))
+        return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 
 
 def rotate(

@@ -58,6 +58,14 @@ class KVValues(ABC):
             scale = load_half(builder, builder.add(halves, builder.mul(loop.index, constant(I64, 2 * WIDTH))))
             store(builder, scale, builder.add(scales, builder.mul(loop.index, constant(I64, 4 * WIDTH))), align=4)
 
+    def load_row(
+        self, builder: ir.IRBuilder, x: ir.Value, row: ir.Value, scales: ir.Value, head_dim: ir.Value
+    ) -> None:
+        """Convert a row to float32; `scales` is the address of its first group's scale."""
+        with counted_loop(builder, builder.sdiv(head_dim, constant(I64, WIDTH)), []) as loop:
+            chunk = self.load(builder, row, loop.index, scales)
+            store(builder, chunk, builder.add(x, builder.mul(loop.index, constant(I64, 4 * WIDTH))), align=4)
+
     @abstractmethod
     def store_row(
         self, builder: ir.IRBuilder, x: ir.Value, row: ir.Value, halves: ir.Value, head_dim: ir.Value
@@ -164,6 +172,9 @@ def values_of(planes_class: type) -> KVValues:
 
 load_scales = make_generic_intrinsic(lambda planes_class: values_of(planes_class).load_scales)
 """load_scales(planes, halves, scales, head_dim): convert the scales of a plane, given by address."""
+
+load_row = make_generic_intrinsic(lambda planes_class: values_of(planes_class).load_row)
+"""load_row(planes, x, row, scales, head_dim): convert a row, whose scales `load_scales` has converted, to float32 x."""
 
 store_row = make_generic_intrinsic(lambda planes_class: values_of(planes_class).store_row)
 """store_row(planes, x, row, halves, head_dim): round float32 x and store it at a row and at its scales, by address."""

@@ -14,6 +14,7 @@ from bonsai_edge.formats.checkpoint import open_checkpoint
 from bonsai_edge.kv_cache import KVType
 from bonsai_edge.memory.plan import MemoryPlan
 from bonsai_edge.reference import ReferenceBackend
+from bonsai_edge.rope import Rope
 from bonsai_edge_cpu.kernel_cache import CACHE_VARIABLE
 from bonsai_edge_cpu.plugin import CpuBackend
 from gguf_files import write_random_model
@@ -47,6 +48,23 @@ def test_a_quantized_cache_agrees_with_the_reference_that_rounds_alike(tmp_path:
 @pytest.mark.parametrize("plan", QUANTIZED, ids=lambda plan: plan.kv_type.value)
 def test_the_logits_of_a_quantized_cache_do_not_depend_on_the_threads(model_path: Path, plan) -> None:
     assert all_logits(model_path, plan=plan).tobytes() == all_logits(model_path, threads=3, plan=plan).tobytes()
+
+
+@pytest.mark.parametrize("plan", [PLAN, *QUANTIZED], ids=lambda plan: plan.kv_type.value)
+def test_keys_are_moved_as_numpy_would_to_the_last_bit(model_path: Path, plan) -> None:
+    runner = CpuBackend().load(open_checkpoint(model_path), plan)
+    spec, pages = runner.spec, runner.kv_pages
+    shape = (spec.num_layers, 2, spec.num_kv_heads, 32, spec.head_dim)
+    rng = np.random.default_rng(0)
+    content = rng.normal(scale=rng.choice([0, 1e-3, 1, 100], shape[:-1])[..., None], size=shape).astype(np.float32)
+    runner.write_page(3, pages.encode(content).reshape(-1))
+    numbers = pages.decode(runner.read_page(3).reshape(*shape[:3], -1))
+    runner.rotate_keys(3, -96)
+    numbers[:, 0] = Rope(spec).move(numbers[:, 0], -96)
+    assert runner.read_page(3).tobytes() == pages.encode(numbers).tobytes()
+    assert not runner.read_page(2).any()
+    assert not runner.read_page(4).any()
+    runner.close()
 
 
 @pytest.fixture(scope="module")
