@@ -16,9 +16,10 @@ from bonsai_edge.errors import InsufficientMemoryError, InvalidRequestError
 from bonsai_edge.formats.checkpoint import Checkpoint, open_checkpoint
 from bonsai_edge.governor import GovernedRunner, thermometers
 from bonsai_edge.kv_cache import KVType
+from bonsai_edge.memory.load_mode import LoadChoice, LoadMode, choose_load_mode
 from bonsai_edge.memory.plan import DEFAULT_CONTEXT, MemoryPlan, plan_memory
 from bonsai_edge.memory.size import MIB, parse_size
-from bonsai_edge.memory.weights import LoadMode, bring_weights_in, require_lockable, resolve_load_mode
+from bonsai_edge.memory.weights import bring_weights_in, require_lockable
 from bonsai_edge.model import Model
 from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge.model_store import resolve_model_path
@@ -47,7 +48,7 @@ class Preparation:
     fell_back: bool
     device: DeviceProfile
     threads: int
-    load_mode: LoadMode
+    load_choice: LoadChoice
     plan: MemoryPlan
 
 
@@ -77,7 +78,7 @@ def prepare(
     checkpoint = open_checkpoint(resolve_model_path(path_or_name))
     choice = select_backend(backend, require=require_backend)
     device = device_profile()  # now, when the file is mapped and the backend's libraries are loaded
-    mode = resolve_load_mode(_choice(LoadMode, load_mode, "load mode"), checkpoint.path)
+    load_choice = choose_load_mode(_choice(LoadMode, load_mode, "load mode"), checkpoint.path)
     num_threads = threads or _choose_threads(checkpoint, device)
     plan = plan_memory(
         checkpoint,
@@ -88,9 +89,18 @@ def prepare(
         context=context,
         kv_type=kv_type,
         sessions=sessions,
-        weights_are_mapped=mode is LoadMode.MMAP,
+        weights_are_mapped=load_choice.mode is LoadMode.MMAP,
     )
-    return Preparation(checkpoint, choice.backend, choice.note, choice.is_fallback, device, num_threads, mode, plan)
+    return Preparation(
+        checkpoint,
+        choice.backend,
+        choice.note,
+        choice.is_fallback,
+        device,
+        num_threads,
+        load_choice,
+        plan,
+    )
 
 
 def load(
@@ -159,7 +169,7 @@ def _load_prepared(prepared: Preparation, *, lock: bool, max_temperature_c: floa
     sensors = [] if max_temperature_c is None else thermometers(find_sensors(device_description()))
 
     def load_runner() -> ModelRunner:
-        weights = bring_weights_in(checkpoint, prepared.load_mode, lock=lock)
+        weights = bring_weights_in(checkpoint, prepared.load_choice.mode, lock=lock)
         big_cpus = prepared.device.big_cpus
         # The vocabulary in the metadata takes tens of megabytes, and a runner keeps what it is given.
         with starting_threads_on(big_cpus if prepared.threads <= len(big_cpus) else ()):

@@ -247,7 +247,7 @@ def test_a_plan_is_made_without_loading(model_path, monkeypatch):
 def test_weights_are_mapped_or_copied_as_asked_and_the_answer_is_the_same(model_path):
     answers = []
     for mode in ("mmap", "read"):
-        assert prepare(model_path, backend="reference", load_mode=mode).load_mode.value == mode
+        assert prepare(model_path, backend="reference", load_mode=mode).load_choice.mode.value == mode
         with load(model_path, backend="reference", context=64, load_mode=mode) as model:
             answers.append(model.generate_text("hello", max_tokens=8, temperature=0).token_ids)
     assert answers[0] == answers[1]

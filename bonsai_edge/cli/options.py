@@ -154,7 +154,7 @@ _PLANNING_OPTIONS = [
         type=click.Choice(["auto", "mmap", "read"]),
         default="auto",
         show_default=True,
-        help="Use the weights where the file is mapped, or copy them; auto copies from network and FUSE file systems.",
+        help="Use the weights where the file is mapped, or copy them; auto copies from what is slow or remote.",
     ),
 ]
 

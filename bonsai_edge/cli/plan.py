@@ -26,6 +26,7 @@ class PlanReport:
     kv_type: str
     sessions: int
     load: str
+    load_reason: str
     components: dict[str, int]
     predicted_peak_bytes: int
     total_bytes: int
@@ -74,7 +75,8 @@ def describe(prepared: Preparation) -> PlanReport:
         context=made.context,
         kv_type=made.kv_type.value,
         sessions=made.sessions,
-        load=prepared.load_mode.value,
+        load=prepared.load_choice.mode.value,
+        load_reason=prepared.load_choice.reason,
         components=made.components,
         predicted_peak_bytes=made.predicted_peak_bytes,
         total_bytes=made.total_bytes,
@@ -109,6 +111,8 @@ def _print_report(report: PlanReport) -> None:
         table.add_row(f"limit ({report.limit_source})", _mib(report.limit))
     Console(highlight=False).print(table)
     click.echo()
+    loading = "used where the file is mapped" if report.load == "mmap" else "copied"
+    click.echo(one_line(f"Weights are {loading}: {report.load_reason}."))
     if report.fits:
         click.echo("It fits.")
     else:

@@ -8,50 +8,15 @@ import mmap
 import os
 import resource
 import sys
-from enum import Enum
 from functools import cache
-from pathlib import Path
-
-import psutil
 
 from bonsai_edge.errors import InsufficientMemoryError, ModelNotFoundError
 from bonsai_edge.formats.checkpoint import Checkpoint, open_checkpoint
 from bonsai_edge.formats.sequential_reading import read_ahead
+from bonsai_edge.memory.load_mode import LoadMode
 from bonsai_edge.memory.size import MIB
 
-# File systems whose pages come from another machine or process, in small pieces once memory was short, and whose files
-# can vanish under a mapping, which ends a process by SIGBUS. FUSE is one, whatever comes after the word.
-_REMOTE = ("9p", "afpfs", "afs", "ceph", "cifs", "drvfs", "nfs", "prl_fs", "smb", "vboxsf", "virtiofs", "webdav")
-_FUSE = ("fuse", "macfuse", "osxfuse")
-
 _MADV_POPULATE_READ = 22  # of Linux from 5.14 on; Python does not name it
-
-
-class LoadMode(Enum):
-    """How weights are loaded.
-
-    MMAP: used where the file is mapped, so that the system shares them between processes and may evict them.
-    READ: copied into memory of this process. AUTO: READ from a network or FUSE file system, MMAP from any other.
-    """
-
-    AUTO = "auto"
-    MMAP = "mmap"
-    READ = "read"
-
-
-def resolve_load_mode(mode: LoadMode, path: Path) -> LoadMode:
-    """Return MMAP or READ."""
-    if mode is not LoadMode.AUTO:
-        return mode
-    file_system = file_system_of(path)
-    return LoadMode.READ if file_system.startswith((*_REMOTE, *_FUSE)) else LoadMode.MMAP
-
-
-def file_system_of(path: Path) -> str:
-    """Return the type of the file system that a file lies on, as the system calls it; "" if that is not known."""
-    resolved = path.resolve()
-    mounts = {Path(mount.mountpoint): mount.fstype for mount in psutil.disk_partitions(all=True)}  # the last one covers
-    return next((mounts[parent] for parent in resolved.parents if parent in mounts), "")
 
 
 def bring_weights_in(checkpoint: Checkpoint, mode: LoadMode, *, lock: bool) -> Checkpoint:

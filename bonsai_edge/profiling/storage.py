@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import mmap
 import os
 import time
 from pathlib import Path
 
+from bonsai_edge.formats.uncached_reading import open_uncached
+
 _CHUNK_BYTES = 4 << 20
 _MOST_BYTES = 256 << 20
 _MOST_S = 3.0
-_F_NOCACHE = 48  # of fcntl on macOS; Python does not name it
 
 
 def measure_read_speed(path: Path) -> float:
@@ -20,20 +20,8 @@ def measure_read_speed(path: Path) -> float:
 
     Raises OSError, also where the file system cannot be read past the cache: what is in it would say nothing.
     """
-    descriptor = _open_uncached(path)
-    try:
-        with mmap.mmap(-1, _CHUNK_BYTES) as memory:  # begins at a page, as reading past the cache demands
-            return _read(descriptor, memory)
-    finally:
-        os.close(descriptor)
-
-
-def _open_uncached(path: Path) -> int:
-    if hasattr(os, "O_DIRECT"):
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    fcntl.fcntl(descriptor, _F_NOCACHE, 1)
-    return descriptor
+    with open_uncached(path) as descriptor, mmap.mmap(-1, _CHUNK_BYTES) as memory:
+        return _read(descriptor, memory)
 
 
 def _read(descriptor: int, memory: mmap.mmap) -> float:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ def test_json_has_every_component_and_what_was_chosen(cli: CliRunner, random_mod
     assert (report["model"], report["backend"], report["threads"]) == ("random-3", "reference", 2)
     assert (report["context"], report["kv_type"], report["sessions"]) == (4096, "f16", 1)
     assert report["load"] == "mmap"
+    assert re.fullmatch(r"evicted ones would be back in 0\.0 s, at .* MB/s|.* cannot be measured .*", report["load_reason"])
     assert (report["limit"], report["limit_source"]) == (2 << 30, "--memory")
     assert (report["fits"], report["shortfall"], report["remedy"]) == (True, 0, None)
 
@@ -62,13 +64,14 @@ def test_table_for_people(cli: CliRunner, random_model: Path) -> None:
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[0] == "random-3 on reference with 1 thread, context 1,024 tokens for each of 2 sessions"
-    rows = {name.rstrip(): size for name, size in (line.rsplit(maxsplit=1) for line in lines[2:-2])}
+    rows = {name.rstrip(): size for name, size in (line.rsplit(maxsplit=1) for line in lines[2:-3])}
     assert rows["memory"] == "MiB"
     assert "weights (mapped)" in rows
     assert rows["KV cache (q8)"] == "4.0"
     assert rows["headroom"] == "32.0"
     assert rows["limit (--memory)"] == "2,048.0"
     assert list(rows)[-4:] == ["predicted peak", "headroom", "total", "limit (--memory)"]
+    assert lines[-2].startswith("Weights are used where the file is mapped: ")
     assert lines[-1] == "It fits."
 
 

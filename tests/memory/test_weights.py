@@ -5,15 +5,14 @@ import os
 import resource
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
-import psutil
 import pytest
 
 from bonsai_edge.errors import InsufficientMemoryError, ModelNotFoundError
 from bonsai_edge.formats.checkpoint import Checkpoint, open_checkpoint
 from bonsai_edge.memory import weights
-from bonsai_edge.memory.weights import LoadMode, bring_weights_in, file_system_of, require_lockable, resolve_load_mode
+from bonsai_edge.memory.load_mode import LoadMode
+from bonsai_edge.memory.weights import bring_weights_in, require_lockable
 from gguf_files import write_random_model
 
 MIB = 1 << 20
@@ -26,46 +25,6 @@ LOCK_REMEDY = (
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Checkpoint:
     return open_checkpoint(write_random_model(tmp_path / "model.gguf", tied=False))
-
-
-@pytest.fixture
-def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Return a function that pretends that the test's directory is a mount point of a file system."""
-
-    def mount(file_system: str) -> Path:
-        mounts = [("/", "ext4"), (str(tmp_path), "tmpfs"), (str(tmp_path), file_system), (str(tmp_path) + "2", "nfs")]
-        partitions = [SimpleNamespace(mountpoint=point, fstype=fstype) for point, fstype in mounts]
-        monkeypatch.setattr(psutil, "disk_partitions", lambda all: partitions)
-        return tmp_path / "models" / "model.gguf"
-
-    return mount
-
-
-@pytest.mark.parametrize("file_system", ["ext4", "btrfs", "overlay", "apfs", "vfat", ""])
-def test_weights_of_a_local_file_system_are_mapped(mount, file_system) -> None:
-    assert resolve_load_mode(LoadMode.AUTO, mount(file_system)) is LoadMode.MMAP
-
-
-@pytest.mark.parametrize("file_system", ["nfs4", "cifs", "smb3", "9p", "virtiofs", "fuse.sshfs", "fuseblk", "macfuse"])
-def test_weights_of_a_network_or_fuse_file_system_are_copied(mount, file_system) -> None:
-    assert resolve_load_mode(LoadMode.AUTO, mount(file_system)) is LoadMode.READ
-
-
-def test_mode_that_was_asked_for_stays(mount) -> None:
-    assert resolve_load_mode(LoadMode.MMAP, mount("nfs")) is LoadMode.MMAP
-    assert resolve_load_mode(LoadMode.READ, mount("ext4")) is LoadMode.READ
-
-
-def test_link_counts_as_the_file_that_it_names(mount, tmp_path: Path) -> None:
-    path = mount("nfs")
-    path.parent.mkdir()
-    path.touch()
-    (tmp_path / "link").symlink_to(path)
-    assert file_system_of(tmp_path / "link") == "nfs"
-
-
-def test_a_real_file_lies_on_a_known_file_system(tmp_path: Path) -> None:
-    assert file_system_of(tmp_path / "model.gguf")
 
 
 def test_copied_weights_are_the_files_and_outlive_it(checkpoint: Checkpoint) -> None:
