@@ -17,7 +17,7 @@ from bonsai_edge_cpu.plugin import CpuBackend
 
 
 def _answer(model: Model) -> None:
-    """Ask in every way there is: chat, a long prompt, all options of sampling, logits, two at once, a shifted context."""
+    """Ask in every way there is: chat, a long prompt, all options, logits, two at once, a shifted context."""
     model.generate_text([{"role": "user", "content": "hello"}], max_tokens=3, temperature=0)
     model.generate_text("hello the robot " * 100, max_tokens=3)
     model.generate_text("hello", max_tokens=3, top_k=5, top_p=0.9, min_p=0.1, repetition_penalty=1.1, logit_bias={1: 1})

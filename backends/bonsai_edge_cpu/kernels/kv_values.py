@@ -58,9 +58,7 @@ class KVValues(ABC):
             scale = load_half(builder, builder.add(halves, builder.mul(loop.index, constant(I64, 2 * WIDTH))))
             store(builder, scale, builder.add(scales, builder.mul(loop.index, constant(I64, 4 * WIDTH))), align=4)
 
-    def load_row(
-        self, builder: ir.IRBuilder, x: ir.Value, row: ir.Value, scales: ir.Value, head_dim: ir.Value
-    ) -> None:
+    def load_row(self, builder: ir.IRBuilder, x: ir.Value, row: ir.Value, scales: ir.Value, head_dim: ir.Value) -> None:
         """Convert a row to float32; `scales` is the address of its first group's scale."""
         with counted_loop(builder, builder.sdiv(head_dim, constant(I64, WIDTH)), []) as loop:
             chunk = self.load(builder, row, loop.index, scales)
