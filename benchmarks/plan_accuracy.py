@@ -2,9 +2,9 @@
 
     python benchmarks/plan_accuracy.py [--size 1.7b --size 8b] [--context 2048 --context 8192] [--kv f16] [--json]
 
-A process loads a file of the model's exact shape with random weights, prefills tokens from all over the vocabulary, so
-that the whole embedding is read, decodes some, and fills every page of the KV cache: by `write_page`, since prefilling
-8,192 tokens takes minutes. Its peak is then what a process that has been used to the full keeps, weights and libraries
+A process loads a file of the model's exact shape with random weights, runs a full step of a prompt, reads the whole
+embedding, decodes some tokens, and fills every page of the KV cache: by `write_page`, since prefilling 8,192 tokens
+takes minutes. Its peak is then what a process that has been used to the full keeps, weights and libraries
 included. Linux only: reads /proc/self/status.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import mmap
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,12 +24,10 @@ import numpy as np
 import bonsai_edge
 from bonsai_edge.backend import Batch, ModelRunner
 from bonsai_edge.backend_selection import select_backend
-from bonsai_edge.formats.ggml_types import GGMLType
 from bonsai_edge.kv_cache import PAGE_TOKENS, KVType
 from process_memory import status_bytes
 from random_bonsai import SPECS, cached_random_bonsai
 
-_BYTES_MAPPED_AT_ONCE = 64 << 10  # pages of a cached file that a page fault maps: the kernel's fault_around_bytes
 _DECODED_TOKENS = 4
 _MB = 1e6
 
@@ -54,7 +53,8 @@ def measure_in_this_process(path: Path, backend: str, context: int, kv: str) -> 
     """Load the model and use everything that it allocates; only right in a process that has done nothing else."""
     with bonsai_edge.load(path, backend=backend, context=context, kv=kv) as model:
         runner = model.engine.runner
-        _prefill_whole_embedding(runner)
+        _fill_work_arrays(runner)
+        _read_embedding(runner)
         page = runner.read_page(0)
         for index in range(runner.num_pages):
             runner.write_page(index, page)
@@ -64,17 +64,16 @@ def measure_in_this_process(path: Path, backend: str, context: int, kv: str) -> 
         return Case(path.stem, context, kv, plan.predicted_peak_bytes, status_bytes("VmHWM"), dict(plan.components))
 
 
-def _prefill_whole_embedding(runner: ModelRunner) -> None:
-    """Prefill a token from each stretch of the embedding that is mapped at once, or as many as there is room for."""
-    spec = runner.spec
-    num_stretches = spec.vocab_size * GGMLType.Q1_0.row_bytes(spec.hidden_size) // _BYTES_MAPPED_AT_ONCE + 1
-    num_tokens = min(num_stretches, runner.num_pages * PAGE_TOKENS)
-    token_ids = np.arange(num_tokens, dtype=np.int64) * spec.vocab_size // num_tokens
+def _fill_work_arrays(runner: ModelRunner) -> None:
+    """Prefill as many tokens as a step takes."""
+    rows = np.arange(min(runner.max_batch_rows, runner.num_pages * PAGE_TOKENS), dtype=np.int32)
     page_tables = np.arange(runner.num_pages, dtype=np.int32)[None]
-    for start in range(0, num_tokens, runner.max_batch_rows):
-        rows = np.arange(start, min(start + runner.max_batch_rows, num_tokens), dtype=np.int32)
-        sequence_ids, logit_rows = np.zeros(len(rows), np.int32), np.array([len(rows) - 1], np.int32)
-        runner.forward(Batch(token_ids[rows].astype(np.int32), rows, sequence_ids, page_tables, logit_rows))
+    runner.forward(Batch(rows, rows, np.zeros(len(rows), np.int32), page_tables, rows[-1:]))
+
+
+def _read_embedding(runner: ModelRunner) -> None:
+    """Look at each page of the embedding, as prompts with tokens from all over the vocabulary would."""
+    assert runner.tensors["token_embd.weight"].packed.reshape(-1)[:: mmap.PAGESIZE].any()
 
 
 def measure_in_fresh_process(size: str, backend: str, context: int, kv: str) -> Case:

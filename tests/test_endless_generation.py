@@ -8,7 +8,7 @@ import pytest
 
 import bonsai_edge
 from bonsai_edge.engine.engine import Engine
-from bonsai_edge.errors import ContextOverflowError, RemoteError
+from bonsai_edge.errors import ContextOverflowError, RemoteError, SessionNotCachedError
 from bonsai_edge.formats.checkpoint import open_checkpoint
 from bonsai_edge.generation import DEFAULT_MAX_TOKENS, Dropped, GenerationResult, Message, TextChunk
 from bonsai_edge.kv_cache import PAGE_TOKENS, KVType
@@ -16,6 +16,7 @@ from bonsai_edge.memory.plan import MemoryPlan
 from bonsai_edge.reference import ReferenceBackend, ReferenceRunner, apply_rope, softmax
 from bonsai_edge.rpc.client import Client
 from bonsai_edge.rpc.server import Server
+from bonsai_edge.sessions.store import SessionStore
 from bonsai_edge_cpu.plugin import CpuBackend
 from gguf_files import write_random_model
 
@@ -129,6 +130,25 @@ def test_an_answer_of_many_contexts_ends_at_max_tokens_and_says_what_it_forgot(m
     assert "".join(chunk.text for chunk in chunks) == result.text
     num_shifts = 9 * CONTEXT // 32 + 1  # a page at a time of a context of four
     assert result.dropped == Dropped(policy="shift", tokens=32 * num_shifts, first_position=32, shifts=num_shifts)
+
+
+def test_what_was_shifted_is_saved_as_messages_only_and_the_reason_is_told(model, endless, tmp_path):
+    sessions = model.sessions(SessionStore(tmp_path))
+    question = Message("user", "hello world")
+    result = model.generate_text([question], max_tokens=2 * CONTEXT, **endless)
+    messages = (question, Message("assistant", result.text))
+    token_ids = model.encode_prompt([question]) + result.token_ids
+    with pytest.raises(SessionNotCachedError) as caught:
+        sessions.save("ids", token_ids)
+    assert str(caught.value) == (
+        f"The KV cache holds none of the {len(token_ids)} tokens of the session 'ids': they are more than the context "
+        "of 128, and pages that were shifted are no longer those of the text alone. Save the messages of the "
+        "conversation, which are computed again, or load the model with a larger context."
+    )
+    assert sessions.store.entries() == []
+    assert sessions.save("talk", messages).tokens == 0
+    restored = sessions.restore("talk")
+    assert (restored.tokens, restored.messages, restored.miss) == (0, messages, None)
 
 
 def test_the_same_seed_gives_the_same_endless_answer_whatever_is_cached_and_runs_beside_it(model, path, endless):

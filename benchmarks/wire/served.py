@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 import psutil
@@ -22,7 +22,8 @@ _PORTS_OF_A_SERVER = 3  # work, control and events
 class ServedProcess:
     """Starts a server and waits until its model is loaded; after a `kill`, `start` brings it back where it was.
 
-    It listens on a free port unless told where to `bind`.
+    It listens on a free port unless told where to `bind`. The new process calls `enter` before anything else, such as
+    to enter a cgroup.
     """
 
     def __init__(
@@ -32,9 +33,11 @@ class ServedProcess:
         backend: str = "auto",
         bind: str | None = None,
         options: Sequence[str] = (),
+        enter: Callable[[], None] | None = None,
     ) -> None:
         self._command = [sys.executable, "-m", "bonsai_edge", "serve", "--json"]
         self._command += ["--model", model, "--backend", backend, *options]
+        self._enter = enter
         self.endpoint = bind or f"tcp://127.0.0.1:{_free_port()}"
         self.start()
 
@@ -53,7 +56,9 @@ class ServedProcess:
 
     def start(self) -> None:
         """Start the process. Raises RuntimeError when it does not get ready."""
-        self._process = subprocess.Popen([*self._command, "--bind", self.endpoint], stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            [*self._command, "--bind", self.endpoint], stdout=subprocess.PIPE, text=True, preexec_fn=self._enter
+        )
         assert self._process.stdout is not None
         announcement = self._process.stdout.readline()
         if not announcement:

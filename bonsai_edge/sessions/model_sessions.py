@@ -55,15 +55,13 @@ class ModelSessions:
         """Keep what the prefix cache holds of a prompt, its longest cached prefix, under a name.
 
         `prompt` is a text, token ids, or the messages of a conversation with the last answer, which are kept too.
-        Raises SessionNotCachedError if the cache holds nothing of a text or token ids, and as `SessionStore.save` does.
+        Raises SessionNotCachedError if the cache holds nothing of a text or token ids, as of one whose context was
+        shifted, and as `SessionStore.save` does.
         """
         token_ids, messages = self._split(prompt)
         with self._model.engine.snapshot(token_ids) as snapshot:
             if not snapshot.token_ids and not messages:  # messages are worth keeping without their pages
-                raise SessionNotCachedError(
-                    f"The KV cache holds none of the {len(token_ids)} tokens of the session {name!r}.",
-                    "Save it after an answer to this prompt, before others need the room.",
-                )
+                raise _not_cached(name, len(token_ids), self._model.context)
             content = SessionContent(
                 fingerprint=self._model.fingerprint,
                 model_name=self._model.name,
@@ -119,6 +117,20 @@ class ModelSessions:
             return RestoredSession(0, messages, Miss("damaged", "it has token ids that the model does not have"))
         tokens = self._model.engine.restore(PrefixSnapshot(token_ids, reader.pages()))
         return RestoredSession(tokens, messages, _shortfall(tokens, len(token_ids), reader.damage))
+
+
+def _not_cached(name: str, num_tokens: int, context: int) -> SessionNotCachedError:
+    """Say why nothing is cached: what is longer than the context was shifted, if it was ever computed."""
+    cause = f"The KV cache holds none of the {num_tokens} tokens of the session {name!r}"
+    if num_tokens <= context:
+        return SessionNotCachedError(
+            f"{cause}.", "Save it after an answer to this prompt, before others need the room."
+        )
+    return SessionNotCachedError(
+        f"{cause}: they are more than the context of {context}, and pages that were shifted are no longer those of the "
+        f"text alone.",
+        "Save the messages of the conversation, which are computed again, or load the model with a larger context.",
+    )
 
 
 def _shortfall(tokens: int, num_saved: int, damage: str | None) -> Miss | None:
