@@ -1,6 +1,6 @@
 """Keeps the promise of the memory plan under a hard limit, and over many requests.
 
-    python benchmarks/memory_budget.py budget [--size 8b] [--context 4096] [--kv q8] [--margin 1.05]
+    python benchmarks/memory_budget.py budget [--size 8b] [--context 4096] [--kv q8] [--margin 1.05] [--threads N]
     python benchmarks/memory_budget.py requests [--model seedling] [--requests 10000]
 
 `budget` starts `bonsai-edge serve` under a limit of so many times the plan's predicted peak: in a memory cgroup of
@@ -64,10 +64,10 @@ def _drop_from_page_cache(path: Path) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def run_under_limit(size: str, context: int, kv: str, margin: float) -> None:
+def run_under_limit(size: str, context: int, kv: str, margin: float, threads: int | None) -> None:
     """Serve under the limit and print what it took."""
     path = cached_random_bonsai(size)
-    predicted = prepare(path, context=context, kv=kv).plan.predicted_peak_bytes
+    predicted = prepare(path, context=context, kv=kv, threads=threads).plan.predicted_peak_bytes
     limit = int(margin * predicted)
     print(f"{path.stem}, context {context:,}, KV {kv}: predicted peak {predicted / _MB:,.0f} MB", flush=True)
     _drop_from_page_cache(path)
@@ -80,7 +80,8 @@ def run_under_limit(size: str, context: int, kv: str, margin: float) -> None:
                 (group / "cgroup.procs").write_text(str(os.getpid()))
 
         print(f"  limit     {limit / _MB:,.0f} MB by {how}", flush=True)
-        with ServedProcess(str(path), options=["--context", str(context), "--kv", kv], enter=enter) as served:
+        options = ["--context", str(context), "--kv", kv, *([] if threads is None else ["--threads", str(threads)])]
+        with ServedProcess(str(path), options=options, enter=enter) as served:
             _ask_for_everything(served.endpoint, path, context)
             if not served.is_running():
                 raise SystemExit("  the server has ended")
@@ -161,11 +162,12 @@ def main() -> None:
     parser.add_argument("--context", type=int, default=4096)
     parser.add_argument("--kv", default="q8")
     parser.add_argument("--margin", type=float, default=1.05)
+    parser.add_argument("--threads", type=int, help="default: as the server chooses")
     parser.add_argument("--model", default="seedling")
     parser.add_argument("--requests", type=int, default=10_000)
     arguments = parser.parse_args()
     if arguments.mode == "budget":
-        run_under_limit(arguments.size, arguments.context, arguments.kv, arguments.margin)
+        run_under_limit(arguments.size, arguments.context, arguments.kv, arguments.margin, arguments.threads)
     else:
         serve_many(arguments.model, arguments.requests)
 
