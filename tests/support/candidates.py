@@ -9,6 +9,7 @@ from bonsai_edge.backend import Backend
 from bonsai_edge.reference import ReferenceBackend
 from bonsai_edge_cpu.plugin import CpuBackend
 from bonsai_edge_metal.plugin import MetalBackend
+from software_gpu import software_webgpu
 
 
 @dataclass(frozen=True)
@@ -30,4 +31,5 @@ CANDIDATES = [
     Candidate("reference", ReferenceBackend, least_cosine=0.9999999, tolerance=1e-5),
     Candidate("cpu", CpuBackend),
     Candidate("metal", MetalBackend, least_cosine=0.999999),  # on the CPU, where MLX takes rows one by one
+    Candidate("webgpu", software_webgpu),
 ]
