@@ -221,7 +221,7 @@ def test_size_is_limited_over_all_frames() -> None:
         (b"\x81\xa6method\xa6status\x80", "has 1 bytes after its value."),
         (b"\x81\xa6method\xd4\x01\x00", "has an extension type; there are none."),
         (b"\x82\xa6method\xa6status\xa6method\xa8generate", "has the same key twice in a map."),
-        (b"\x82\xa6method\xa8generate\xa6prompt\xa1\xff", "is not valid: 'utf-8' codec can't decode byte 0xff"),
+        (b"\x82\xa6method\xa8generate\xa6prompt\xa1\xff", "is not valid: "),
         (b"\x82\xa6method\xa6status\xa1x" + b"\x91" * 100_000, "is nested too deeply; 16 levels are allowed."),
         (
             b"\x82\xa6method\xaadetokenize\xa9token_ids\xdd\xff\xff\xff\xff",
