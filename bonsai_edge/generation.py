@@ -173,6 +173,8 @@ class GenerationResult(msgspec.Struct, frozen=True, kw_only=True, tag="result", 
     """None when the model read all of the prompt."""
     backend_note: str | None = None
     """Why another backend computes than the one that was asked for, or would be best; None if it does."""
+    throttled: bool | None = None
+    """Whether a sensor of the server said meanwhile that the hardware slowed itself down; None where nothing tells."""
 
 
 GenerationEvent: TypeAlias = TextChunk | GenerationResult

@@ -153,6 +153,7 @@ def serve(
                 }
             )
 
+    _allow_many_connections()
     prefixes = [(path.name, read_prefix(path)) for path in pinned_files]
 
     def load_as_before() -> Model:
@@ -180,6 +181,14 @@ def serve(
     except EngineHungError as exc:
         progress.info("%s", exc.cause)
         restart(halted=exc.halt_reason is not None)
+
+
+def _allow_many_connections() -> None:
+    """Raise the limit of open files to what the system lets us have: every connection is one."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _find_sensors() -> Sequence[Sensor]:

@@ -62,7 +62,7 @@ from bonsai_edge.rpc.requests import (
     uuids,
 )
 from bonsai_edge.rpc.security.key_files import ClientKeys, load_client_keys
-from bonsai_edge.rpc.subscription import connect_subscriber, silence_ms, silent_error
+from bonsai_edge.rpc.subscription import connect_subscriber, latest, silence_ms, silent_error
 
 _Answer = TypeVar("_Answer")
 
@@ -327,10 +327,12 @@ class AsyncClient:
 async def _subscribe(endpoint: str, timeout_s: float, keys: ClientKeys | None) -> AsyncGenerator[Event, None]:
     events_from = events_endpoint(endpoint)
     subscriber = zmq.asyncio.Context.instance().socket(zmq.SUB)
+    shadow: zmq.Socket[bytes] = zmq.Socket.shadow(subscriber)  # the same socket, without waiting
     try:
         connect_subscriber(subscriber, events_from, keys)
         while await subscriber.poll(silence_ms(timeout_s)):
-            yield decode_event(await subscriber.recv_multipart())
+            for frames in latest(shadow):
+                yield decode_event(frames)
         raise silent_error(events_from, timeout_s)
     finally:
         subscriber.close(linger=0)

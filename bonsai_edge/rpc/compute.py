@@ -18,6 +18,7 @@ from bonsai_edge.errors import BonsaiError, KVCacheFullError
 from bonsai_edge.generation import GenerationEvent
 from bonsai_edge.rpc.job import Job
 from bonsai_edge.rpc.served_model import ServedGeneration, ServedModel
+from bonsai_edge.scheduling.priority import Priority
 from bonsai_edge.scheduling.schedule import Schedule
 
 logger = logging.getLogger(__name__)
@@ -102,6 +103,7 @@ class ComputeThread:
         self._blocked: Job | None = None
         self._is_stopping = False
         self._preparing = ThreadPoolExecutor(_PREPARING_THREADS, thread_name_prefix="bonsai-edge-prompt")
+        self._preparing_safety = ThreadPoolExecutor(1, thread_name_prefix="bonsai-edge-safety")  # behind no long prompt
         # A daemon, so that a step that hangs cannot keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="bonsai-edge-compute", daemon=True)
         self.steps = 0
@@ -135,7 +137,8 @@ class ComputeThread:
         with self._changed:
             self._is_stopping = True
             self._changed.notify()
-        self._preparing.shutdown(wait=False, cancel_futures=True)
+        for executor in (self._preparing, self._preparing_safety):
+            executor.shutdown(wait=False, cancel_futures=True)
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -203,7 +206,8 @@ class ComputeThread:
         if self._model is None or self._is_stopping:
             return
         for job in self._unprepared:
-            self._preparing.submit(self._prepare, self._model, job)
+            executor = self._preparing_safety if job.priority is Priority.SAFETY else self._preparing
+            executor.submit(self._prepare, self._model, job)
         self._unprepared = []
 
     def _prepare(self, model: ServedModel, job: Job) -> None:
@@ -221,7 +225,7 @@ class ComputeThread:
             if generation is None:
                 self._schedule.remove(job)
                 self._post(Failed(job, error))
-            job.generation = generation
+            job.generation, job.ready_at = generation, time.monotonic()
             self._changed.notify()
 
     def _admit(self) -> None:

@@ -32,7 +32,7 @@ from bonsai_edge.rpc.messages import (
 )
 from bonsai_edge.rpc.problems import INTERNAL_ERROR, WRONG_ENDPOINT, problem_of, rejection, unsupported_features
 from bonsai_edge.rpc.security.access import Access
-from bonsai_edge.rpc.security.receiving import receive
+from bonsai_edge.rpc.security.receiving import Received, receive
 from bonsai_edge.rpc.watchdog import Watchdog
 from bonsai_edge.sensors import Quantity, Reading
 from bonsai_edge.service_manager import ServiceManager
@@ -131,28 +131,27 @@ class ControlThread:
         if isinstance(order, _Command):
             self._publisher.note_change()
             return
-        self._desk.is_throttled = any(each.quantity is Quantity.THROTTLED and each.value > 0 for each in order)
+        flags = [each.value > 0 for each in order if each.quantity is Quantity.THROTTLED]
+        self._desk.is_throttled = any(flags) if flags else None
         readings = (TelemetryReading(each.quantity.value, each.name, each.scope, each.value) for each in order)
         self._publisher.publish(Telemetry(self._desk.boot_id, tuple(readings)))
 
     def _receive(self) -> None:
         for _ in range(_RECEIVE_BURST):
             try:
-                parts, user = receive(self._router)
+                received = receive(self._router)
             except zmq.Again:
                 return
-            is_delimited = len(parts) > 1 and not parts[1]
-            route, frames = Route(parts[0], is_delimited), parts[1 + is_delimited :]
-            answer = self._answer(route, user, frames)
+            answer = self._answer(received)
             if answer is not None:
-                self._send([*route.envelope(), *encode(answer, request_id_of(frames))])
+                self._send(received.route, encode(answer, request_id_of(received.frames)))
 
-    def _answer(self, route: Route, user: str | None, frames: Sequence[bytes]) -> ServerMessage | None:
+    def _answer(self, received: Received) -> ServerMessage | None:
         try:
-            envelope = decode_client_message(frames)
+            envelope = decode_client_message(received.frames)
             if isinstance(envelope.message, Generate | Chat):  # before `Access` notes it as accepted
                 return rejection(WRONG_ENDPOINT)
-            problem = self._access.refusal(user, route, envelope)
+            problem = self._access.refusal(received.user, received.route, envelope)
             return self._answer_message(envelope) if problem is None else rejection(problem)
         except ProtocolError as exc:
             return problem_of(exc)
@@ -171,12 +170,14 @@ class ControlThread:
             return None
         return self._desk.answer(message, None) if isinstance(message, DeskMessage) else rejection(WRONG_ENDPOINT)
 
-    def _send(self, parts: list[bytes]) -> None:
-        """Send an answer unless its asker is gone or reads none; that one asks again or does not need it."""
+    def _send(self, route: Route, frames: list[bytes]) -> None:
+        """Send an answer unless its asker is gone; one that reads none is cut off."""
         try:
-            self._router.send_multipart(parts, zmq.DONTWAIT)
+            self._router.send_multipart([*route.envelope(), *frames], zmq.DONTWAIT)
         except zmq.Again:
-            logger.warning("A client does not read the answers of the control endpoint; one is dropped.")
+            logger.warning("A client does not read the answers of the control endpoint, and is cut off.")
+            if route.connection is not None:
+                route.connection.cut()
         except zmq.ZMQError as exc:
             if exc.errno != errno.EHOSTUNREACH:
                 raise

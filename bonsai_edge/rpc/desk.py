@@ -8,10 +8,9 @@ import uuid
 from collections.abc import Container
 from typing import TypeAlias
 
-import psutil
-
 from bonsai_edge.errors import InvalidRequestError
 from bonsai_edge.rpc.health import judge
+from bonsai_edge.rpc.memory_readings import MemoryReadings
 from bonsai_edge.rpc.messages import (
     FEATURES,
     HEARTBEAT_INTERVAL_MS,
@@ -45,7 +44,8 @@ DeskMessage: TypeAlias = Hello | GetStatus | GetMetrics | Cancel | Halt | Resume
 class Desk:
     """Answers for the network thread and the control thread alike; `text_ids` are the requests of the text thread.
 
-    The network thread sets `model`, `is_loaded` and `is_stopping`, the control thread `is_throttled`.
+    The network thread sets `model`, `is_loaded` and `is_stopping`, the control thread `is_throttled`, which is None
+    while no sensor tells.
     """
 
     def __init__(self, requests: RequestControl, text_ids: Container[bytes], metrics: Metrics, limits: Limits) -> None:
@@ -53,13 +53,13 @@ class Desk:
         self.model: ServedModel | None = None
         self.is_loaded = False
         self.is_stopping = False
-        self.is_throttled = False
+        self.is_throttled: bool | None = None
         self._requests = requests
         self._text_ids = text_ids
         self._metrics = metrics
         self._limits = limits
         self._started_at = time.monotonic()
-        self._process = psutil.Process()
+        self._memory = MemoryReadings()
 
     def answer(self, message: DeskMessage, client: bytes | None) -> ServerMessage:
         """Do what a message says. `client` is the connection whose requests a CANCEL may mean, if it can have any.
@@ -89,13 +89,14 @@ class Desk:
     def status(self) -> ServerStatus:
         """Return how the server is doing, engine included."""
         model, engine, now = self.model, self._requests.snapshot(), time.monotonic()
-        halt_reason = self._requests.halt_reason
+        halt_reason, available_bytes = self._requests.halt_reason, self._memory.available_bytes
         health = judge(
             engine,
             has_model=model is not None,
             is_stopping=self.is_stopping,
             halt_reason=halt_reason,
-            is_throttled=self.is_throttled,
+            is_throttled=bool(self.is_throttled),
+            available_bytes=available_bytes,
         )
         return ServerStatus(
             state=health.state,
@@ -108,7 +109,7 @@ class Desk:
             queued=engine.queued,
             steps=engine.steps,
             seconds_since_step=None if engine.last_step_at is None else now - engine.last_step_at,
-            rss_bytes=self._process.memory_info().rss,
+            rss_bytes=self._memory.rss_bytes,
             loaded=self.is_loaded,
             live=health.live,
             ready=health.ready,
@@ -116,7 +117,7 @@ class Desk:
             halt_reason=halt_reason,
             engine_silent_s=health.engine_silent_s,
             tokens=self._metrics.num_tokens,
-            available_bytes=health.available_bytes,
+            available_bytes=available_bytes,
             backend_note=None if model is None else model.backend_note,
         )
 

@@ -20,7 +20,7 @@ class EndedJobs:
 
     def add(self, job: Job, now: float) -> None:
         """Keep a job, in place of older ones if there are too many."""
-        num_bytes = 2 * job.answer.num_bytes + 1_024  # the result has the text again
+        num_bytes = job.num_bytes
         self._jobs[job.request_id] = (job, now, num_bytes)
         self._num_bytes += num_bytes
         self._drop_old(now)

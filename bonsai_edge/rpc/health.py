@@ -6,8 +6,6 @@ import time
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-import psutil
-
 from bonsai_edge.rpc.messages import Degradation
 from bonsai_edge.rpc.request_control import EngineSnapshot
 
@@ -28,15 +26,19 @@ class Health:
     ready: bool
     degraded_by: tuple[Degradation, ...]
     engine_silent_s: float | None
-    available_bytes: int
 
 
 def judge(
-    engine: EngineSnapshot, *, has_model: bool, is_stopping: bool, halt_reason: str | None, is_throttled: bool
+    engine: EngineSnapshot,
+    *,
+    has_model: bool,
+    is_stopping: bool,
+    halt_reason: str | None,
+    is_throttled: bool,
+    available_bytes: int,
 ) -> Health:
-    """Look at the machine and the engine."""
+    """Sum up what is known of the engine and the machine."""
     silent_s = None if engine.silent_since is None else time.monotonic() - engine.silent_since
-    available_bytes = psutil.virtual_memory().available
     is_silent = silent_s is not None and silent_s > SILENCE_LIMIT_S
     signs: dict[Degradation, bool] = {
         "engine_silent": is_silent,
@@ -51,5 +53,4 @@ def judge(
         ready=has_model and not is_stopping and not is_silent and halt_reason is None,
         degraded_by=degraded_by,
         engine_silent_s=silent_s,
-        available_bytes=available_bytes,
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from bonsai_edge.generation import GenerationOptions, Message
+from bonsai_edge.generation import GenerationOptions, GenerationResult, Message
 from bonsai_edge.rpc.answer_stream import AnswerStream
+from bonsai_edge.rpc.connection import Connection
 from bonsai_edge.rpc.messages import ErrorMessage, Final
 from bonsai_edge.rpc.served_model import ServedGeneration
 from bonsai_edge.scheduling.schedule import Ticket
@@ -30,6 +32,12 @@ class Route:
 
     client: bytes
     delimited: bool
+    connection: Connection | None = field(default=None, compare=False)
+    """None where it is not known; taken for open then."""
+
+    def is_open(self) -> bool:
+        """Return whether the connection is still there."""
+        return self.connection is None or self.connection.is_open()
 
     def envelope(self) -> list[bytes]:
         """Return the frames that precede every message on this way."""
@@ -57,9 +65,12 @@ class Job(Ticket):
     """When the client was last sent anything."""
     vanished_at: float | None = None
     has_run: bool = False
+    ready_at: float | None = None
+    """When its prompt was tokenized."""
     started_at: float | None = None
     generation: ServedGeneration | None = None
     waiting_since: float | None = None
+    was_throttled: bool | None = None
     waited_s: float = 0.0
     _cancelled: bool = field(default=False, init=False)
 
@@ -77,6 +88,15 @@ class Job(Ticket):
     def is_in_line(self) -> bool:
         """Whether it waits for other jobs; one that was told that it need not is about to run."""
         return self.state is JobState.QUEUED and self.told_position != 0
+
+    @property
+    def num_bytes(self) -> int:
+        """About how much memory it takes when it has ended."""
+        result = self.terminal
+        of_result = 0
+        if isinstance(result, GenerationResult):
+            of_result = sys.getsizeof(result.text) + 36 * len(result.token_ids)
+        return 1_536 + self.answer.num_bytes + of_result
 
     def cancel(self) -> None:
         """Ask the compute thread to stop before its next step; any thread may."""

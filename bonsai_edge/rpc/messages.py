@@ -35,7 +35,7 @@ EVENT_INTERVAL_MS = 1_000
 RequestId: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=REQUEST_ID_BYTES, max_length=REQUEST_ID_BYTES)]
 TokenId: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
 ShortText: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)]
-Name: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Name: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
 Degradation: TypeAlias = Literal["engine_silent", "halted", "memory_low", "throttled"]
 
 

@@ -21,7 +21,7 @@ from bonsai_edge.rpc.problems import INTERNAL_ERROR, REPLY_TOO_LARGE
 logger = logging.getLogger(__name__)
 
 MAX_WAITING_MESSAGES = 256
-"""For one client; who does not read that many is treated as gone."""
+"""For one client; who does not read that many is cut off."""
 
 
 class Delivery(Enum):
@@ -66,6 +66,9 @@ class Outbox:
         if delivery is not Delivery.REFUSED or not must_arrive:
             return delivery
         if waiting is not None and len(waiting) >= MAX_WAITING_MESSAGES:
+            logger.warning("A client does not read its answers, and is cut off.")
+            if route.connection is not None:
+                route.connection.cut()
             return Delivery.CLIENT_GONE
         self._waiting.setdefault(route.client, deque()).append(parts)
         return Delivery.TAKEN

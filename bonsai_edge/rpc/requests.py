@@ -56,6 +56,7 @@ def configure_dealer(dealer: zmq.Socket[Any]) -> None:
     dealer.setsockopt(zmq.LINGER, 0)
     dealer.setsockopt(zmq.IMMEDIATE, 1)  # queue nothing for a server that is not there
     dealer.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+    dealer.setsockopt(zmq.RCVHWM, 0)  # bounded by credit; a full queue and heartbeats make libzmq abort, see sockets.py
     dealer.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_FIRST_MS)
     dealer.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
     dealer.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS)

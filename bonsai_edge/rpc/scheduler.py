@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
-from bonsai_edge.generation import GenerationResult, Timings, Usage
+from bonsai_edge.generation import GenerationOptions, GenerationResult, Timings, Usage
 from bonsai_edge.rpc.answer_stream import AnswerStream
 from bonsai_edge.rpc.compute import ComputeThread, Failed, Produced, Started, Suspended
 from bonsai_edge.rpc.ended_jobs import EndedJobs
@@ -45,16 +46,22 @@ from bonsai_edge.scheduling.priority import Priority
 
 logger = logging.getLogger(__name__)
 
-_PROGRESS_INTERVAL_S = 0.5
+_PROGRESS_INTERVAL_S = 0.4  # at least twice a second, whatever else is going on
+_LOOK_INTERVAL_S = 0.25  # between two looks whether the clients are still there
 _VANISHED_GRACE_S = 1.5  # for a client whose connection broke to come back, before its requests are cancelled
+_NO_OPTIONS = GenerationOptions()
 _SAFETY_RESERVE = 8  # places in the queue that only requests of the class SAFETY may take
 
 
 class Scheduler:
     """Takes requests in, hands them to the compute thread, and tells the clients what becomes of them."""
 
-    def __init__(self, compute: ComputeThread, outbox: Outbox, limits: Limits) -> None:
+    def __init__(
+        self, compute: ComputeThread, outbox: Outbox, limits: Limits, is_throttled: Callable[[], bool | None]
+    ) -> None:
         self._compute = compute
+        self._is_throttled = is_throttled
+        self._is_loaded = False
         self._outbox = outbox
         self._limits = limits
         self._model: ServedModel | None = None
@@ -62,6 +69,7 @@ class Scheduler:
         self._ended = EndedJobs()
         self._line = LineEstimate(limits.max_active)
         self._stopping = False
+        self._look_at = 0.0
 
     @property
     def num_active(self) -> int:
@@ -85,6 +93,11 @@ class Scheduler:
     def start(self, model: ServedModel) -> None:
         """Note what computes."""
         self._model = model
+        self._is_loaded = True
+
+    def note_unloaded(self) -> None:
+        """Note that the model has to be loaded first."""
+        self._is_loaded = False
 
     def accept(self, route: Route, request_id: bytes, message: Generate | Chat, header: Header) -> None:
         """Queue a generation, or reject it, and tell the client which; one that is known already is taken over."""
@@ -123,6 +136,10 @@ class Scheduler:
         if job.state is JobState.QUEUED:
             self._compute.submit(job)
 
+    def retry_after_ms(self) -> int:
+        """Return when it makes sense to ask again, for who was told that the server is busy."""
+        return self._line.retry_after_ms()
+
     def add_credit(self, client: bytes, credit: Credit) -> None:
         """Allow a job of this connection to send more chunks."""
         job = self._jobs.get(credit.request_id)
@@ -152,7 +169,8 @@ class Scheduler:
 
     def next_moment(self) -> float | None:
         """Return when `tick` has something to do, on the monotonic clock."""
-        moments = [job.deadline for job in self._jobs.values() if job.deadline is not None]
+        moments = [self._look_at] if self._jobs else []
+        moments += [job.deadline for job in self._jobs.values() if job.deadline is not None]
         moments += [self._give_up_at(job) for job in self._jobs.values() if job.route is None and not job.is_detached]
         moments += [job.told_at + _PROGRESS_INTERVAL_S for job in self._jobs.values() if self._wants_progress(job)]
         return min(moments, default=None)
@@ -160,6 +178,9 @@ class Scheduler:
     def tick(self) -> None:
         """End what is too late, cancel what nobody waits for, and tell the others that their work goes on."""
         now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_INTERVAL_S
+            self._look_for_clients()
         for job in list(self._jobs.values()):
             if job.deadline is not None and job.deadline <= now:
                 self._end(job, DEADLINE_EXCEEDED)
@@ -168,6 +189,12 @@ class Scheduler:
                 self.cancel(job.request_id)
             elif self._wants_progress(job) and now >= job.told_at + _PROGRESS_INTERVAL_S:
                 self._tell(job, self._progress_of(job), must_arrive=False)
+
+    def _look_for_clients(self) -> None:
+        """Notice whose connection is gone: nothing that is sent to a REQ socket before the end would tell."""
+        routes = [job.route for job in self._jobs.values() if job.route is not None]
+        for client in {route.client for route in routes if not route.is_open()}:
+            self.end_client(client)
 
     def stop(self) -> None:
         """End all jobs and reject new ones."""
@@ -203,10 +230,11 @@ class Scheduler:
             self._pass_on(job, event)
 
     def _pass_on(self, job: Job, produced: Produced) -> None:
+        job.was_throttled = job.was_throttled or self._is_throttled()
         for event in produced.events:
             if isinstance(event, GenerationResult):
                 timings = msgspec.structs.replace(event.timings, queue_s=job.waited_s)
-                self._end(job, msgspec.structs.replace(event, timings=timings))
+                self._end(job, msgspec.structs.replace(event, timings=timings, throttled=job.was_throttled))
                 return
             for chunk in job.answer.push(event):
                 if self._tell(job, chunk, must_arrive=False) is Delivery.REFUSED:
@@ -258,7 +286,7 @@ class Scheduler:
     def _progress_of(self, job: Job) -> Progress:
         if job.state is JobState.QUEUED:
             position = self._position_of(job)
-            phase: Literal["loading", "queued"] = "loading" if self._model is None else "queued"
+            phase: Literal["loading", "queued"] = "queued" if self._is_loaded else "loading"
             return Progress(phase=phase, queue_position=position, estimate_ms=self._line.estimate_ms(position))
         generation = job.generation  # which the compute thread takes away at its end
         done, total = (0, 0) if generation is None else generation.prefill_progress
@@ -288,7 +316,7 @@ class Scheduler:
         self._line.note_end(job, time.monotonic())
         job.state = JobState.ENDED
         job.terminal = terminal
-        job.prompt = ""  # the rest is kept for a while
+        job.prompt, job.options = "", _NO_OPTIONS  # the rest is kept for a while
         del self._jobs[job.request_id]
         self._compute.withdraw(job)
         for chunk in job.answer.finish():

@@ -38,7 +38,7 @@ class SchedulerControl:
         self._compute = compute
         self._outbox = outbox
         self._post = post
-        self._unfinished: queue.SimpleQueue[Selection] = queue.SimpleQueue()
+        self._unfinished: queue.SimpleQueue[list[Job]] = queue.SimpleQueue()
         self._halt_reason: str | None = None
         self._num_halts = 0
         self._is_draining = False
@@ -55,7 +55,7 @@ class SchedulerControl:
         for job in selected:
             job.cancel()
         if selected:
-            self._unfinished.put(selection)
+            self._unfinished.put(selected)  # not the selection: what is asked for after the answer is not meant
             self._post(Selected())
         return tuple(job.request_id for job in selected)
 
@@ -103,8 +103,9 @@ class SchedulerControl:
         """End what waits of the requests that were cancelled, and tell their clients; for the network thread."""
         with contextlib.suppress(queue.Empty):
             while True:
-                for job in self._selected(self._unfinished.get_nowait()):
-                    self._scheduler.cancel(job.request_id)
+                for job in self._unfinished.get_nowait():
+                    if job.state is not JobState.ENDED:
+                        self._scheduler.cancel(job.request_id)
 
     def drain(self) -> None:
         """Let what was accepted end by itself and reject the rest; for the network thread."""
@@ -142,6 +143,8 @@ class SchedulerControl:
         return HALTED if is_refused else None
 
     def _silent_since(self, jobs: list[Job], last_step_at: float | None) -> float | None:
-        if not jobs or self._loaded_at is None:
+        # A prompt that is not tokenized yet is no work for the engine, however long that takes.
+        ready_at = [moment for job in jobs if (moment := job.ready_at) is not None]
+        if not ready_at or self._loaded_at is None:
             return None
-        return max(self._loaded_at, min(job.arrived_at for job in jobs), last_step_at or 0.0)
+        return max(self._loaded_at, min(ready_at), last_step_at or 0.0)

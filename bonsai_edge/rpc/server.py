@@ -49,13 +49,11 @@ from bonsai_edge.rpc.signals import calling_on_signals
 from bonsai_edge.rpc.sockets import events_socket, router_socket
 from bonsai_edge.rpc.telemetry import TelemetryThread
 from bonsai_edge.rpc.text_thread import TextDone, TextThread
-from bonsai_edge.rpc.watchdog import EngineHung, Watchdog
+from bonsai_edge.rpc.watchdog import DEFAULT_WATCHDOG_S, EngineHung, Watchdog
 from bonsai_edge.sensors import Sensor
 from bonsai_edge.service_manager import ServiceManager
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_WATCHDOG_S = 30.0
 
 _RECEIVE_BURST = 64  # messages taken before the compute thread's events are looked at again
 _OUTBOX_RETRY_S = 0.02
@@ -139,7 +137,7 @@ class Server:
         self._text = TextThread(self._events.put)
         observers = (self._metrics.count_message, log_message)
         self._outbox = Outbox(self._router, lambda client: self._scheduler.end_client(client), observers)
-        self._scheduler = Scheduler(self._compute, self._outbox, limits)
+        self._scheduler = Scheduler(self._compute, self._outbox, limits, lambda: self._desk.is_throttled)
         self._requests = SchedulerControl(self._scheduler, self._compute, self._outbox, self._events.put)
         self._desk = Desk(self._requests, self._text.pending, self._metrics, limits)
         allow_list = None if self._authenticator is None else self._authenticator.allow_list
@@ -278,10 +276,10 @@ class Server:
     def _receive(self) -> None:
         for _ in range(_RECEIVE_BURST):
             try:
-                parts, user = receive(self._router)
+                received = receive(self._router)
             except zmq.Again:
                 return
-            self._service.receive(parts, user)
+            self._service.receive(received)
 
     def _take(self, event: _Event, on_ready: Callable[[ServedModel], None] | None) -> None:
         if isinstance(event, Started | Suspended | Produced | Failed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from bonsai_edge.errors import BonsaiError, InvalidRequestError, ProtocolError
+from bonsai_edge.errors import BonsaiError, BusyError, InvalidRequestError, ProtocolError
 from bonsai_edge.rpc.codec import Envelope, decode_client_message, request_id_of
 from bonsai_edge.rpc.desk import Desk
 from bonsai_edge.rpc.job import Route
@@ -20,6 +20,7 @@ from bonsai_edge.rpc.messages import (
     Generate,
     GetModelInfo,
     ModelInfo,
+    Rejected,
     ServerMessage,
     Text,
     TokenIds,
@@ -39,6 +40,7 @@ from bonsai_edge.rpc.problems import (
 from bonsai_edge.rpc.scheduler import Scheduler
 from bonsai_edge.rpc.scheduler_control import SchedulerControl
 from bonsai_edge.rpc.security.access import Access
+from bonsai_edge.rpc.security.receiving import Received
 from bonsai_edge.rpc.served_model import ServedModel
 from bonsai_edge.rpc.text_thread import TextDone, TextThread
 
@@ -77,6 +79,7 @@ class Service:
         """Tell from now on that the model is not in memory; questions about it and texts are answered as before."""
         self._desk.is_loaded = False
         self._requests.note_unloaded()
+        self._scheduler.note_unloaded()
 
     def drain(self) -> None:
         """Reject new requests, and let those that were accepted go on."""
@@ -93,20 +96,16 @@ class Service:
         self._requests.end_all(problem)
         self.stop()
 
-    def receive(self, parts: Sequence[bytes], user: str | None = None) -> None:
-        """Act on what the ROUTER received: identity, perhaps a REQ socket's empty frame, and the message.
-
-        `user` is the user id of the connection; `Access` knows what it may do.
-        """
-        delimited = len(parts) > 1 and not parts[1]
-        route, frames = Route(parts[0], delimited), parts[1 + delimited :]
+    def receive(self, received: Received) -> None:
+        """Act on what the ROUTER received."""
+        route, frames = received.route, received.frames
         try:
             envelope = decode_client_message(frames)
-            problem = self._access.refusal(user, route, envelope)
+            problem = self._access.refusal(received.user, route, envelope)
             if problem is None:
                 self._dispatch(route, envelope)
             else:
-                self._reply(route, envelope.request_id, rejection(problem))
+                self._reply(route, envelope.request_id, self._rejection(problem))
         except ProtocolError as exc:
             self._reply(route, request_id_of(frames), problem_of(exc))
         except BonsaiError as exc:
@@ -149,7 +148,11 @@ class Service:
         elif request_id in self._text.pending:
             self._reply(route, request_id, rejection(DUPLICATE_REQUEST))
         elif not self._text.submit(route, request_id, _text_work(model, message)):
-            self._reply(route, request_id, rejection(QUEUE_FULL))
+            self._reply(route, request_id, self._rejection(QUEUE_FULL))
+
+    def _rejection(self, problem: ErrorMessage) -> Rejected:
+        is_busy = problem.code == BusyError.code
+        return rejection(problem, retry_after_ms=self._scheduler.retry_after_ms() if is_busy else None)
 
     def _reply(self, route: Route, request_id: bytes, message: ServerMessage) -> None:
         if self._outbox.send(route, request_id, message) is Delivery.CLIENT_GONE:

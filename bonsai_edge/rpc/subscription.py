@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections import deque
 from collections.abc import Generator
 from typing import Any
 
@@ -16,7 +18,7 @@ from bonsai_edge.rpc.messages import EVENT_INTERVAL_MS, HEARTBEAT_INTERVAL_MS, H
 from bonsai_edge.rpc.security.key_files import ClientKeys
 from bonsai_edge.rpc.security.sockets import secure_connection
 
-_RECEIVE_QUEUE = 8  # events that wait for a reader who is busy; later ones are dropped
+_KEPT = 8  # events that wait for a reader who is busy; older ones are dropped
 
 
 def subscribe(endpoint: str, timeout_s: float, keys: ClientKeys | None = None) -> Generator[Event, None, None]:
@@ -26,16 +28,26 @@ def subscribe(endpoint: str, timeout_s: float, keys: ClientKeys | None = None) -
     try:
         connect_subscriber(subscriber, events_from, keys)
         while subscriber.poll(silence_ms(timeout_s)):
-            yield decode_event(subscriber.recv_multipart())
+            for frames in latest(subscriber):
+                yield decode_event(frames)
         raise silent_error(events_from, timeout_s)
     finally:
         subscriber.close(linger=0)
 
 
+def latest(subscriber: zmq.Socket[bytes]) -> deque[list[bytes]]:
+    """Return the events that are there, without waiting; of many the newest."""
+    kept: deque[list[bytes]] = deque(maxlen=_KEPT)
+    with contextlib.suppress(zmq.Again):
+        while True:
+            kept.append(subscriber.recv_multipart(zmq.DONTWAIT))
+    return kept
+
+
 def connect_subscriber(subscriber: zmq.Socket[Any], endpoint: str, keys: ClientKeys | None) -> None:
     """Subscribe to all events and begin to connect."""
     subscriber.setsockopt(zmq.MAXMSGSIZE, MAX_EVENT_BYTES)
-    subscriber.setsockopt(zmq.RCVHWM, _RECEIVE_QUEUE)
+    subscriber.setsockopt(zmq.RCVHWM, 0)  # a full queue and heartbeats make libzmq abort, see sockets.py
     subscriber.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS)
     subscriber.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
     for topic in (STATUS_TOPIC, TELEMETRY_TOPIC):

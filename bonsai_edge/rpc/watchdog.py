@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from bonsai_edge.rpc.request_control import RequestControl
 
+DEFAULT_WATCHDOG_S = 30.0
+
 
 @dataclass(frozen=True)
 class EngineHung:
@@ -17,7 +19,7 @@ class EngineHung:
 
 
 class Watchdog:
-    """Posts one EngineHung when the engine has been silent for `limit_s`; None switches it off.
+    """Posts one EngineHung when the engine has been silent for `limit_s`; None leaves that to the service manager.
 
     Used by the control thread.
     """
@@ -30,10 +32,12 @@ class Watchdog:
 
     def tick(self) -> bool:
         """Look at the engine and return whether all is well."""
-        if self._limit_s is None or self._has_barked:
-            return not self._has_barked
+        if self._has_barked:
+            return False
         silent_since = self._requests.snapshot().silent_since
         silent_s = 0.0 if silent_since is None else time.monotonic() - silent_since
+        if self._limit_s is None:
+            return silent_s <= DEFAULT_WATCHDOG_S
         if silent_s > self._limit_s:
             self._has_barked = True
             self._post(EngineHung(silent_s))

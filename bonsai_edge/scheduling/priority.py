@@ -6,6 +6,8 @@ from enum import IntEnum
 
 RISE_S = 15.0
 """A request that waits this long counts as one class higher."""
+OVERDUE_S = 2 * RISE_S
+"""One that waits this long comes before all that wait for less, whatever its client was given."""
 
 
 class Priority(IntEnum):
@@ -23,7 +25,7 @@ class Priority(IntEnum):
 def risen(priority: Priority, waited_s: float) -> Priority:
     """Return the class of a request after it has waited; never SAFETY unless it was asked for.
 
-    So whatever else arrives, background work is at the front after 30 seconds and nothing that comes later passes it.
+    So after OVERDUE_S seconds background work is in the highest class but SAFETY.
     """
     if priority is Priority.SAFETY:
         return priority

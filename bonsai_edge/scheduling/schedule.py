@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from bonsai_edge.scheduling.fair_shares import FairShares
-from bonsai_edge.scheduling.priority import Priority, risen
+from bonsai_edge.scheduling.priority import OVERDUE_S, Priority, risen
 
 
 @dataclass(eq=False, kw_only=True)
@@ -47,6 +47,7 @@ class Schedule(Generic[_Ticket]):
         self.running: list[_Ticket] = []
         self.waiting: list[_Ticket] = []
         self._shares = FairShares()
+        self._began_at: dict[bytes, float] = {}  # when a request of a client began last; of those that have any
 
     def add(self, ticket: _Ticket) -> None:
         """Let a request wait for its turn."""
@@ -58,15 +59,21 @@ class Schedule(Generic[_Ticket]):
         (self.running if ticket.is_running else self.waiting).remove(ticket)
         ticket.is_running = False
         self._shares.leave(ticket.client)
+        if not any(each.client == ticket.client for each in (*self.running, *self.waiting)):
+            self._began_at.pop(ticket.client, None)
 
     def head(self, now: float) -> _Ticket | None:
         """Return the request that is next, None if nobody waits who is ready.
 
-        Who is not ready is passed by other clients, not by later requests of its own.
+        Of those that are overdue it is that of the client for which nothing has begun for longest: equal shares alone
+        would let it be passed for ever by new clients, which were given nothing yet. Who is not ready is passed by
+        other clients, not by later requests of its own.
         """
 
-        def rank(ticket: _Ticket) -> tuple[int, int, float]:
-            return -_class_at(ticket, now), self._shares.given(ticket.client), ticket.arrived_at
+        def rank(ticket: _Ticket) -> tuple[int, bool, float, float]:
+            is_overdue = now - ticket.arrived_at >= OVERDUE_S
+            order = self._unserved_since(ticket) if is_overdue else self._shares.given(ticket.client)
+            return -_class_at(ticket, now), not is_overdue, order, ticket.arrived_at
 
         held_up: set[bytes] = set()
         for ticket in sorted(self.waiting, key=rank):
@@ -89,6 +96,7 @@ class Schedule(Generic[_Ticket]):
         self.waiting.remove(ticket)
         self.running.append(ticket)
         ticket.is_running = True
+        self._began_at[ticket.client] = now
 
     def suspend(self, ticket: _Ticket) -> None:
         """Let a request that runs wait again, in the place that its arrival gives it."""
@@ -105,6 +113,9 @@ class Schedule(Generic[_Ticket]):
     def charge(self, ticket: _Ticket, num_tokens: int) -> None:
         """Count tokens that were computed for a request as given to its client."""
         self._shares.charge(ticket.client, num_tokens)
+
+    def _unserved_since(self, ticket: _Ticket) -> float:
+        return max(ticket.arrived_at, self._began_at.get(ticket.client, ticket.arrived_at))
 
 
 def _class_at(ticket: Ticket, now: float) -> Priority:

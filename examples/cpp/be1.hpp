@@ -153,8 +153,10 @@ public:
         socket_.set(zmq::sockopt::immediate, true);  // nothing is queued for a server that is not there
         socket_.set(zmq::sockopt::linger, 0);
         socket_.set(zmq::sockopt::maxmsgsize, max_message_bytes);
+        socket_.set(zmq::sockopt::rcvhwm, 0);  // bounded by credit; libzmq 4.3 may abort when a full queue meets heartbeats
         socket_.set(zmq::sockopt::heartbeat_ivl, 1000);
         socket_.set(zmq::sockopt::heartbeat_timeout, 3000);
+        socket_.set(zmq::sockopt::heartbeat_ttl, 3000);
         socket_.set(zmq::sockopt::sndtimeo, static_cast<int>(timeout.count()));
         socket_.connect(endpoint_);
     }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 import zmq
 
-from bonsai_edge.generation import GenerationOptions, TextChunk
+from bonsai_edge.generation import GenerationOptions, GenerationResult, TextChunk
 from bonsai_edge.rpc.codec import decode_server_message, encode
+from bonsai_edge.rpc.connection import Connection
 from bonsai_edge.rpc.endpoint_roles import control_endpoint
 from bonsai_edge.rpc.messages import (
     Accepted,
@@ -35,6 +37,7 @@ from bonsai_edge.rpc.messages import (
     Tokenize,
     Welcome,
 )
+from bonsai_edge.rpc.security.receiving import Received
 from bonsai_edge.rpc.server import Server
 from bonsai_edge.rpc.service import Service
 from rpc_requests import DEADLINE_S, ask_status, begin, expect_rejection, expect_result, new_id
@@ -64,10 +67,10 @@ def test_control_answers_while_the_network_thread_is_busy_with_a_message(
     is_busy, may_go_on = threading.Event(), threading.Event()
     receive = Service.receive
 
-    def receive_slowly(service: Service, parts: Sequence[bytes], user: str | None = None) -> None:
+    def receive_slowly(service: Service, received: Received) -> None:
         is_busy.set()
         assert may_go_on.wait(DEADLINE_S)
-        receive(service, parts, user)
+        receive(service, received)
 
     monkeypatch.setattr(Service, "receive", receive_slowly)
     connect().send(Tokenize("x" * 1_000_000), new_id())
@@ -80,6 +83,57 @@ def test_control_answers_while_the_network_thread_is_busy_with_a_message(
     assert ask(control, Halt()) == Halted(True, (running,))
     may_go_on.set()
     assert expect_result(peer, running).finish_reason == "cancelled"
+
+
+def test_what_is_asked_for_after_a_cancel_was_answered_is_not_cancelled(
+    control: RawPeer, connect: Connect, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer, barge_in = connect(), Header(stream="none", session="arm")
+    old, new = begin(peer, "abc", barge_in), new_id()
+    model.next_started()
+    is_busy, may_go_on = threading.Event(), threading.Event()
+    receive = Service.receive
+
+    def receive_slowly(service: Service, received: Received) -> None:
+        is_busy.set()
+        assert may_go_on.wait(DEADLINE_S)
+        receive(service, received)
+
+    monkeypatch.setattr(Service, "receive", receive_slowly)
+    peer.send(Generate("new"), new, barge_in)
+    assert is_busy.wait(DEADLINE_S)
+    assert ask(control, Cancel(session="arm")) == Cancelling((old,))
+    may_go_on.set()
+    model.run_freely()
+    results: dict[bytes, str] = {}
+    while len(results) < 2:
+        request_id, message = peer.receive()
+        if isinstance(message, GenerationResult):
+            results[request_id] = message.finish_reason
+    assert results == {old: "cancelled", new: "stop"}
+
+
+def test_peer_that_reads_no_answers_of_control_is_cut_off_and_others_are_served(
+    control: RawPeer,
+    open_socket: Callable[[int, str], zmq.Socket[bytes]],
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cut, is_cut = Connection.cut, threading.Event()
+
+    def cut_and_tell(connection: Connection) -> None:
+        cut(connection)
+        is_cut.set()
+
+    monkeypatch.setattr(Connection, "cut", cut_and_tell)
+    deaf = open_socket(zmq.DEALER, control_endpoint(server.endpoints[0]))
+    frames = encode(GetMetrics(), new_id())  # the longest answer
+    give_up_at = time.monotonic() + 3 * DEADLINE_S
+    while not is_cut.is_set():
+        assert time.monotonic() < give_up_at, "it may send and not read for ever"
+        with contextlib.suppress(zmq.Again):
+            deaf.send_multipart(frames, zmq.DONTWAIT)
+    assert ask_status(control).state == "ready"
 
 
 def test_control_answers_while_a_step_hangs(control: RawPeer, peer: RawPeer, model: FakeModel) -> None:

@@ -21,6 +21,7 @@ from bonsai_edge.rpc.events import EventPublisher
 from bonsai_edge.rpc.messages import Event, ServerStatus, Telemetry, TelemetryReading
 from bonsai_edge.rpc.server import Server
 from bonsai_edge.rpc.sockets import events_socket
+from bonsai_edge.rpc.subscription import connect_subscriber, latest
 from bonsai_edge.sensors import Quantity, Reading, Sensor
 from rpc_requests import DEADLINE_S, begin
 
@@ -57,6 +58,17 @@ class FakeSensor(Sensor):
 
     def close(self) -> None:
         self.is_closed = True
+
+
+def test_result_says_whether_the_hardware_slowed_itself_down(model: FakeModel, endpoint: str) -> None:
+    model.run_freely()
+    with Server(lambda: model, [endpoint], find_sensors=lambda: [FakeSensor()]) as server, Client(endpoint) as client:
+        while "throttled" not in client.status().degraded_by:
+            pass
+        assert client.generate_text("abc").throttled is True
+        assert server.boot_id
+    with Server(lambda: model, [endpoint]), Client(endpoint) as client:
+        assert client.generate_text("abc").throttled is None
 
 
 class AbsentSensor(FakeSensor):
@@ -196,6 +208,16 @@ def test_nothing_is_asked_and_nothing_waited_for_while_nobody_listens(
     with subscribe(events, TELEMETRY_TOPIC):
         events.tick()
         assert asked_at == []
+
+
+def test_reader_who_was_busy_gets_the_newest_events() -> None:
+    with zmq.Context() as context, context.socket(zmq.PUB) as publisher, context.socket(zmq.SUB) as subscriber:
+        publisher.bind("inproc://newest")
+        connect_subscriber(subscriber, "inproc://newest", None)
+        for number in range(20):
+            publisher.send_multipart([STATUS_TOPIC, b"%d" % number])
+        assert [int(body) for _, body in latest(subscriber)] == list(range(12, 20))
+        assert not latest(subscriber)
 
 
 def test_leaving_subscribers_are_noticed(publisher: tuple[EventPublisher, list[float]]) -> None:

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import zmq
 
 from bonsai_edge.errors import InsufficientMemoryError, RemoteError
+from bonsai_edge.generation import GenerationResult
 from bonsai_edge.rpc.client import Client
+from bonsai_edge.rpc.codec import decode_server_message, encode
+from bonsai_edge.rpc.messages import Generate, Progress
 from bonsai_edge.rpc.server import Server
 
 if TYPE_CHECKING:
@@ -57,6 +61,23 @@ def client(idle_server: Server) -> Iterator[Client]:
 def wait_until_unloaded(client: Client, loader: Loader) -> None:
     assert loader.models[-1].closed.wait(DEADLINE_S)
     while client.status().loaded:
+        pass
+
+
+def test_who_waits_for_the_model_to_be_loaded_again_is_told_so(
+    client: Client, loader: Loader, open_socket: Callable[[int, str], zmq.Socket[bytes]], endpoint: str
+) -> None:
+    wait_until_unloaded(client, loader)
+    may_load = threading.Event()
+    load = loader._new_model
+    loader._new_model = lambda: load() if may_load.wait(DEADLINE_S) else pytest.fail("nobody lets it load")
+    dealer = open_socket(zmq.DEALER, endpoint)
+    dealer.send_multipart(encode(Generate("abc"), bytes(16)))
+    while not isinstance((message := decode_server_message(dealer.recv_multipart()).message), Progress):
+        pass
+    may_load.set()
+    assert message.phase == "loading"
+    while not isinstance(decode_server_message(dealer.recv_multipart()).message, GenerationResult):
         pass
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import pytest
 
 from bonsai_edge.rpc.messages import Cancel
@@ -49,3 +50,9 @@ def test_recent_requests_can_be_spared() -> None:
     assert is_meant(Cancel(all=True, before_ms=5_000), age_s=10)
     assert not is_meant(Cancel(all=True, before_ms=5_000), age_s=1)
     assert not is_meant(Cancel((ID,), before_ms=5_000), age_s=1)
+
+
+def test_name_of_a_session_ends_where_its_text_ends() -> None:
+    assert msgspec.convert({"session": "arm"}, Cancel).session == "arm"
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"session": "arm\n"}, Cancel)

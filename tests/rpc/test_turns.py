@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -89,6 +90,26 @@ def test_safety_takes_a_place_and_runs_alone_and_its_victim_loses_nothing(peer: 
     first = next(index for index, step in enumerate(model.steps) if "stop" in step)
     assert model.steps[first : first + 4] == [["stop"]] * 4, "nobody shares a step with it"
     assert first <= 3, "at most the step under way comes before it"
+
+
+def test_safety_does_not_wait_for_the_prompts_of_others_to_be_tokenized(peer: RawPeer, model: FakeModel) -> None:
+    begin_at_once, may_go_on = model.begin, threading.Event()
+
+    def begin_long_ones_slowly(prompt: str, *others: Any) -> Any:
+        assert not prompt.startswith("long") or may_go_on.wait(10)
+        return begin_at_once(prompt, *others)
+
+    model.begin = begin_long_ones_slowly  # type: ignore[method-assign]
+    model.run_freely()
+    for number in range(8):
+        begin(peer, f"long {number}", QUIET)
+    urgent = new_id()
+    peer.send(Generate("stop"), urgent, Header(stream="none", priority="safety"))
+    try:
+        (of_urgent,) = drain(peer, urgent)
+        assert of_urgent[-1].text == "stop"
+    finally:
+        may_go_on.set()
 
 
 def test_a_suspended_request_that_is_cancelled_returns_its_text(peer: RawPeer, model: FakeModel) -> None:

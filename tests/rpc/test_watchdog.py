@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import zmq
@@ -70,6 +70,29 @@ def test_requests_of_a_hung_engine_are_ended_and_the_server_says_so(
     assert errors[0].cause.startswith("The engine had work and did not move for ")
     assert list(tmp_path.iterdir()) == []
     model.run_freely()
+
+
+def test_prompt_that_takes_long_to_tokenize_is_no_hanging_engine(model: FakeModel, endpoint: str) -> None:
+    begin, is_held, may_go_on = model.begin, threading.Event(), threading.Event()
+
+    def begin_slowly(*arguments: Any) -> Any:
+        is_held.set()
+        assert may_go_on.wait(DEADLINE_S)
+        return begin(*arguments)
+
+    model.begin = begin_slowly  # type: ignore[method-assign]
+    model.run_freely()
+    with Server(lambda: model, [endpoint], watchdog_s=WATCHDOG_S), Client(endpoint, timeout_s=DEADLINE_S) as client:
+        results: list[str] = []
+        asking = threading.Thread(target=lambda: results.append(client.generate_text("long").text))
+        asking.start()
+        assert is_held.wait(DEADLINE_S)
+        began_at = client.status().uptime_s
+        while (status := client.status()).uptime_s < began_at + 3 * WATCHDOG_S:
+            assert status.live
+        may_go_on.set()
+        asking.join(DEADLINE_S)
+        assert results == ["long"]
 
 
 def test_with_statement_raises_what_happened_to_the_engine(model: FakeModel, endpoint: str) -> None:
@@ -144,7 +167,7 @@ def test_watchdog_barks_once() -> None:
 def test_watchdog_that_is_off_or_has_no_work_to_watch_is_quiet() -> None:
     barks: list[EngineHung] = []
     control = FakeControl()
-    assert Watchdog(control, None, barks.append).tick()  # type: ignore[arg-type]
+    assert not Watchdog(control, None, barks.append).tick(), "the service manager is not told that all is well"  # type: ignore[arg-type]
     control.silent_since = None
     assert Watchdog(control, 1e-6, barks.append).tick()  # type: ignore[arg-type]
     assert barks == []

@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bonsai_edge.scheduling.priority import RISE_S, Priority
+from bonsai_edge.scheduling.priority import OVERDUE_S, RISE_S, Priority
 from bonsai_edge.scheduling.schedule import Schedule, Ticket
 
 BACKGROUND, NORMAL, INTERACTIVE, SAFETY = Priority
@@ -58,6 +58,38 @@ def test_background_work_is_in_front_of_all_that_comes_later_once_it_has_waited(
     schedule.add(new)
     schedule.charge(new, 2)
     assert schedule.head(2 * RISE_S) is old
+
+
+def test_background_work_is_not_passed_for_ever_by_clients_that_come_anew():
+    """Each newcomer was given nothing yet, so that equal shares alone would always let it go first."""
+    greedy = ticket(b"greedy", BACKGROUND, arrived_at=0.0)
+    schedule = schedule_of(greedy, max_running=1)
+    schedule.charge(greedy, 1_000_000)
+    now, num_served = 0.0, 0
+    newcomer = ticket(b"0", INTERACTIVE, arrived_at=now)
+    schedule.add(newcomer)
+    while (head := schedule.head(now)) is not greedy:
+        num_served += 1
+        schedule.add(ticket(b"%d" % num_served, INTERACTIVE, arrived_at=now))  # always one that waits
+        schedule.start(head, now)
+        schedule.charge(head, 50)
+        schedule.remove(head)
+        now += 1.0
+        assert now <= OVERDUE_S
+    assert num_served == OVERDUE_S
+
+
+def test_clients_with_overdue_requests_take_turns():
+    greedy = [ticket(b"greedy", arrived_at=float(number)) for number in range(3)]
+    modest = ticket(b"modest", arrived_at=5.0)
+    schedule, order = schedule_of(*greedy, modest), []
+    now = 5.0 + OVERDUE_S
+    while (head := schedule.head(now)) is not None:
+        order.append(head)
+        schedule.start(head, now)
+        schedule.remove(head)
+        now += 1.0
+    assert order == [greedy[0], modest, greedy[1], greedy[2]]
 
 
 def test_the_lowest_and_latest_make_room():

@@ -24,7 +24,7 @@ from bonsai_edge.sessions.atomic_write import write_atomically
 
 DEFAULT_MAX_REQUESTS = 16
 MOST_REQUESTS = 256
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
 
 _FILE_NAME = "allowed.json"
 _LOCK_NAME = ".lock"

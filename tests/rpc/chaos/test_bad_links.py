@@ -66,6 +66,14 @@ def test_every_request_has_a_fate_in_a_namespace_that_loses_packets() -> None:
     check_fates(Counter(json.loads(done.stdout)))
 
 
+@pytest.mark.slow
+def test_subscriber_that_reads_seldom_lives_on(served: ServedProcess) -> None:
+    """A full queue and a heartbeat that is missed would make libzmq abort the subscriber's process."""
+    command = [sys.executable, str(SUPPORT / "seldom_subscriber.py"), served.endpoint]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120)
+    assert done.stdout == b"alive\n"
+
+
 def test_half_open_connection_is_noticed_by_both_ends(served: ServedProcess) -> None:
     with (
         FaultyProxy(served.endpoint) as link,
