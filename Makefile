@@ -4,6 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
+# Of `make bundle`: the machine that it is for, its Python, and a GGUF file to put in.
+PLATFORM       ?= linux-aarch64
+PYTHON_VERSION ?= 3.11
+MODEL          ?=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format types test-slow test-chaos test-peer test-train test-arm fuzz soak bench bench-rpc
 .PHONY: bench-peer seedling eval-seedling ablation clean
@@ -30,6 +35,10 @@ $(VENV)/.installed-peer: $(VENV)/.installed-dev
 
 $(VENV)/.installed-train: $(VENV)/.installed-dev
 	$(PIP) install --quiet --editable ".[train]" --group train
+	@touch $@
+
+$(VENV)/.installed-bundle: $(VENV)/.installed
+	$(PIP) install --quiet --group bundle
 	@touch $@
 
 demo: $(VENV)/.installed  ## a robot command becomes streamed JSON over ZeroMQ, from the embedded model
@@ -68,6 +77,12 @@ test-train: $(VENV)/.installed-train  ## the tests of training and of conversion
 
 test-arm: $(VENV)/.installed-dev  ## the CPU kernels on emulated 64-bit Arm (needs qemu-user-static, see the script)
 	tests/emulated/run_arm64.sh $(BIN)/pip
+
+bundle: $(VENV)/.installed-bundle  ## pack what installs without a network: PLATFORM=linux-aarch64|linux-x86_64 (docs/offline-bundle.md)
+	$(BIN)/python bundle/build.py --platform $(PLATFORM) --python-version $(PYTHON_VERSION) $(if $(MODEL),--model "$(MODEL)")
+
+test-bundle: $(VENV)/.installed-dev $(VENV)/.installed-bundle  ## install bundles with the network cut off, also on emulated 64-bit Arm
+	$(BIN)/python -m pytest tests/packaging/test_offline_bundle.py --timeout 3600 $(PYTEST_ARGS)
 
 bench: $(VENV)/.installed  ## prompt and decode speed of the embedded model, and the share of the memory bandwidth
 	$(BIN)/bonsai-edge bench --model seedling -p 128 -n 64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import time
@@ -40,7 +41,7 @@ class Watch:
         seconds, busy_s, own_s, swapped, faults = (
             after - before for after, before in zip(self._counters(), self._began, strict=True)
         )
-        other_cores = max(0.0, (busy_s - own_s) / seconds) if hasattr(os, "sched_getaffinity") else None
+        other_cores = None if math.isnan(busy_s) else max(0.0, (busy_s - own_s) / seconds)
         self.disturbance = Disturbance(seconds, other_cores, int(swapped), int(faults))
 
     def _counters(self) -> tuple[float, ...]:
@@ -57,8 +58,14 @@ class Watch:
 
 
 def _busy_s() -> float:
-    every = psutil.cpu_times(percpu=True)
-    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(every))
+    """Return the seconds that this process's cores were busy; NaN where the system does not tell, as Android."""
+    if not hasattr(os, "sched_getaffinity"):
+        return math.nan
+    try:
+        every = psutil.cpu_times(percpu=True)
+    except (OSError, psutil.Error):
+        return math.nan
+    usable = os.sched_getaffinity(0)
     # Linux counts the time of guests in that of users as well.
     return sum(
         sum(times)

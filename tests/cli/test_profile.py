@@ -80,7 +80,6 @@ def test_a_damaged_old_profile_is_refused_before_anything_is_measured(
 
 
 def test_html_report_is_written(cli: CliRunner, wishes: list[Wishes], tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="the extra `report`")
     path = tmp_path / "report.html"
     assert cli.invoke(main, ["profile", "--html", str(path)]).exit_code == 0
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")

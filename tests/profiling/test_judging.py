@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 
+import psutil
 import pytest
 
 from bonsai_edge.engine.engine import Engine
@@ -106,3 +107,16 @@ def test_own_work_is_no_disturbance() -> None:
         sum(range(10_000))
     assert watch.disturbance.seconds > 0
     assert watch.disturbance.other_cores is None or watch.disturbance.other_cores >= 0
+
+
+@pytest.mark.parametrize("error", [PermissionError("/proc/stat"), psutil.AccessDenied()])
+def test_a_system_that_hides_its_load_is_not_taken_for_busy_or_idle(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(*, percpu: bool) -> None:
+        raise error
+
+    monkeypatch.setattr(noise.psutil, "cpu_times", refuse)
+    with Watch() as watch:
+        pass
+    assert watch.disturbance.other_cores is None

@@ -79,6 +79,12 @@ MODEL = ModelProfile(
 TEMPERATURE = Series(
     SeriesKey(Quantity.TEMPERATURE, "cpu", "zone"), "/sys/temp", array("d", [10, 11]), array("d", [50.0, 60.0])
 )
+CLOCK = Series(
+    SeriesKey(Quantity.REPORTED_CLOCK, "cpu0-3", "CPU 0-3"),
+    "/sys/freq",
+    array("d", [10, 11]),
+    array("d", [2.4e9, 1.5e9]),
+)
 OUTLOOKS = [
     Outlook(name, kv_type, True, 4096, 800 << 20, 30.0, 20.0, 150.0, 130.0, 55.0, "arithmetic")
     for name in ("bonsai-1.7b", "bonsai-4b", "bonsai-8b")
@@ -102,7 +108,7 @@ PROFILE = Profile(
     storage=Storage("robot.gguf", 9e7),
     outlook=OUTLOOKS,
     model=MODEL,
-    sensors=[recorded(TEMPERATURE, 10.0)],
+    sensors=[recorded(TEMPERATURE, 10.0), recorded(CLOCK, 10.0)],
     sensors_unavailable=["power_w (vcgencmd): not in this container"],
     disturbance=Disturbance(60.0, 0.01, 0, 0),
     verdict=Verdict(True),
