@@ -102,7 +102,7 @@ def test_watch_tells_what_others_did_beside_us(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_own_work_is_no_disturbance() -> None:
-    assert noise._busy_s() > 0
+    assert not noise._busy_s() <= 0  # NaN where the system does not tell
     with Watch() as watch:
         sum(range(10_000))
     assert watch.disturbance.seconds > 0
