@@ -91,6 +91,24 @@ class AttentionCase:
         assert not tickets.any()
         return out
 
+    def attend_rows(self) -> Floats:
+        """Return what prefill's attention makes of all rows, in the shape of `attend`."""
+        group = self.num_heads // self.num_kv_heads
+        tile_rows = 4 * (16 // group)
+        tiles = [
+            (first, min(tile_rows, int(rows[-1]) + 1 - first))
+            for sequence in np.unique(self.sequence_ids)
+            for rows in [np.flatnonzero(self.sequence_ids == sequence)]
+            for first in range(int(rows[0]), int(rows[-1]) + 1, tile_rows)
+        ]
+        out = np.full((len(self.positions), self.num_heads * self.head_dim), np.nan, np.float32)
+        emulated_device().launch(
+            f"attend_rows_{self.suffix}", (len(tiles), self.num_kv_heads), 128,
+            np.array(tiles, np.int32), self.q, self.positions, self.sequence_ids, self.page_tables, self.max_pages,
+            self.pages, self.layer, self.num_layers, self.num_heads, self.num_kv_heads, out,
+        )  # fmt: skip
+        return out
+
     def prepared(self) -> tuple[Floats, Floats, Floats]:
         """Return queries, keys and values of the rows, float32 (rows, heads, head_dim), as NumPy makes them."""
         q, k, v = np.split(self.qkv, [self.num_heads, self.num_heads + self.num_kv_heads], axis=1)

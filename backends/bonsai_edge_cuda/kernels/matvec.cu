@@ -29,24 +29,14 @@ struct WarpMemory {
 template <int kColumns, int kChunk>
 __device__ __forceinline__ void prepare_chunk(const Input &input, int first, int last, int num_blocks, int lane,
                                               WarpMemory<kColumns, kChunk> &memory) {
-  const int lane_column = first_column_of_lane(lane);
 #pragma unroll 1
   for (int column = 0; column < input.num_columns_used; ++column) {
     const long long row = input.rows ? input.rows[column] : column;
-    const float *at = input.x + row * num_blocks * kBlockColumns + lane_column;
     float squares = memory.sums[column][lane];
 #pragma unroll 1
     for (int block = first; block < last; ++block) {
       float x[4];
-#pragma unroll
-      for (int i = 0; i < 4; ++i) x[i] = at[block * kBlockColumns + 8 * i];
-      if (input.weight) {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          squares = fmaf(x[i], x[i], squares);
-          x[i] *= input.weight[block * kBlockColumns + lane_column + 8 * i];
-        }
-      }
+      load_block(input.x + row * num_blocks * kBlockColumns, input.weight, block, lane, x, squares);
       store_dot_input(memory.blocks[block - first][column], quantize_block(x), lane);
     }
     memory.sums[column][lane] = squares;

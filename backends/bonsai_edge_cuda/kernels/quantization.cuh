@@ -26,6 +26,20 @@ __device__ __forceinline__ int segment_begin(int segment, int num_blocks) { retu
 
 __device__ __forceinline__ uint32 magnitude_bits(float x) { return __float_as_uint(x) & 0x7fffffffu; }
 
+// Load the lane's four columns of a block of a row, add their squares, and apply the weight of the norm, if there is one.
+__device__ __forceinline__ void load_block(const float *row, const float *weight, int block, int lane, float (&x)[4],
+                                           float &squares) {
+  const int first = block * kBlockColumns + first_column_of_lane(lane);
+#pragma unroll
+  for (int i = 0; i < 4; ++i) x[i] = row[first + 8 * i];
+  if (!weight) return;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    squares = fmaf(x[i], x[i], squares);
+    x[i] *= weight[first + 8 * i];
+  }
+}
+
 // Magnitudes are compared as whole numbers, so that a NaN is the largest and reaches the scale.
 __device__ __forceinline__ QuantizedBlock quantize_block(const float (&x)[4]) {
   uint32 peak = max(max(magnitude_bits(x[0]), magnitude_bits(x[1])), max(magnitude_bits(x[2]), magnitude_bits(x[3])));
@@ -34,7 +48,7 @@ __device__ __forceinline__ QuantizedBlock quantize_block(const float (&x)[4]) {
   const float group_peak = __uint_as_float(peak), block_peak = __uint_as_float(warp_max(peak));
   QuantizedBlock block;
   const float multiplier = block_peak > 0.0f ? ceilf(group_peak / block_peak * kFinestMultiplier) : 0.0f;
-  block.multiplier = static_cast<int>(multiplier);
+  block.multiplier = multiplier <= kFinestMultiplier ? static_cast<int>(multiplier) : 0;  // not if it is no number
   block.scale = block_peak / (kLargestCode * kFinestMultiplier);
   const float step = block.scale * multiplier;
   const float inverse = step > 0.0f ? 1.0f / step : 0.0f;

@@ -1,5 +1,7 @@
 """Heads, KV cache and attention, on the emulated device against NumPy."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -89,3 +91,19 @@ def test_what_lies_behind_the_last_position_is_not_read() -> None:
     page = case.pages[case.page_tables[0, 1], case.layer]
     page.view(np.float16).reshape(2, 2, PAGE_TOKENS, 64)[:, :, 9:] = np.nan
     np.testing.assert_array_equal(case.attend(num_splits=1), before)
+
+
+@pytest.mark.parametrize(
+    ("kv_type", "heads"),
+    [*itertools.product(KV_TYPES, HEADS), (KVType.F16, (64, 16, 1)), (KVType.F16, (128, 6, 2))],
+    ids=str,
+)
+def test_prefill_attends_as_numpy_does_and_has_the_bits_of_decode(kv_type, heads) -> None:
+    positions = [*range(120, 141), *range(3), 260]
+    sequences = (0,) * 21 + (1,) * 3 + (2,)
+    case = AttentionCase(kv_type, *heads, *rows(*positions, sequences=sequences))
+    case.fill_cache()
+    case.prepare_heads()
+    found = case.attend_rows()
+    np.testing.assert_allclose(found, case.expected(), rtol=2e-3, atol=2e-3)
+    np.testing.assert_array_equal(found, case.attend(num_splits=2))
