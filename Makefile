@@ -10,11 +10,11 @@ PYTHON_VERSION ?= 3.11
 MODEL          ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types test-slow test-chaos test-peer test-train test-arm fuzz soak bench bench-rpc
+.PHONY: help demo test lint format types test-slow test-chaos test-peer test-train test-arm64 fuzz soak bench bench-rpc
 .PHONY: bench-peer seedling eval-seedling ablation clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -45,7 +45,7 @@ demo: $(VENV)/.installed  ## a robot command becomes streamed JSON over ZeroMQ, 
 	$(BIN)/python examples/robot_commands.py
 
 test: lint  ## lint, types and the fast tests: what CI runs
-	$(BIN)/python -m pytest -m "not slow and not peer" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow and not peer and not emulated" $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev  ## style, types and import rules
 	$(BIN)/ruff format --check .
@@ -75,8 +75,9 @@ test-peer: $(VENV)/.installed-peer  ## agreement with llama.cpp and MLX; builds 
 test-train: $(VENV)/.installed-train  ## the tests of training and of conversions that need PyTorch
 	$(BIN)/python -m pytest -m "not slow and not peer" tests/plugins/train tests/plugins/convert $(PYTEST_ARGS)
 
-test-arm: $(VENV)/.installed-dev  ## the CPU kernels on emulated 64-bit Arm (needs qemu-user-static, see the script)
-	tests/emulated/run_arm64.sh $(BIN)/pip
+test-arm64: $(VENV)/.installed-dev  ## kernels on emulated Arm boards; see tests/emulated/arm64.sh
+	tests/emulated/arm64.sh build
+	$(BIN)/python -m pytest -m emulated --timeout 3600 $(PYTEST_ARGS)
 
 bundle: $(VENV)/.installed-bundle  ## pack what installs without a network: PLATFORM=linux-aarch64|linux-x86_64 (docs/offline-bundle.md)
 	$(BIN)/python bundle/build.py --platform $(PLATFORM) --python-version $(PYTHON_VERSION) $(if $(MODEL),--model "$(MODEL)")
