@@ -50,11 +50,12 @@ class QuantizedRows:
         peaks = np.abs(groups).max(axis=-1)
         block_peaks = peaks.max(axis=-1)
         safe = np.where(block_peaks > 0, block_peaks, np.float32(1))
-        multipliers = np.ceil(peaks / safe[..., None] * np.float32(256))
-        self.scales = block_peaks / np.float32(127 * 256)
+        inverse_peaks = np.float32(1) / safe[..., None]
+        multipliers = np.minimum(np.ceil(peaks * inverse_peaks * np.float32(256)), np.float32(256))
+        self.scales = block_peaks * np.float32(1 / (127 * 256))
         steps = self.scales[..., None] * multipliers
         inverse = np.where(steps > 0, np.float32(1) / np.where(steps > 0, steps, np.float32(1)), np.float32(0))
-        self.codes = np.rint(np.clip(groups * inverse[..., None], -127, 127)).astype(np.int32)
+        self.codes = np.rint(groups * inverse[..., None]).astype(np.int32)
         self.multipliers = multipliers.astype(np.int32)
 
     @property

@@ -22,7 +22,7 @@ __device__ __forceinline__ void store_dot_input(DotInput &input, const Quantized
 #if BONSAI_BIT_PLANES
   input.planes[lane % 8 * 4 + lane / 8] = bit_planes(block, lane);
 #else
-  input.codes[lane] = block.codes;
+  input.codes[lane] = packed_codes(block);
   if (lane % 8 == 0) input.multipliers[lane / 8] = block.multiplier;
 #endif
   if (lane == 0) {

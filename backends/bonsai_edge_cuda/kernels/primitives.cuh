@@ -55,6 +55,16 @@ __device__ __forceinline__ int dot_s8(uint32 a, uint32 b, int c) {
 __device__ __forceinline__ uint32 warp_max(uint32 x) { return __reduce_max_sync(0xffffffffu, x); }
 __device__ __forceinline__ int warp_sum(int x) { return __reduce_add_sync(0xffffffffu, x); }
 
+// 1 / x but for the last bit, of a normal number.
+__device__ __forceinline__ float reciprocal(float x) {
+  float inverse;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(x));
+  return inverse;
+}
+
+// The nearest whole number, the even one of two; 0 for what is no number.
+__device__ __forceinline__ int round_to_int(float x) { return __float2int_rn(x); }
+
 __device__ __forceinline__ float half_to_float(uint16 half) {
   float x;
   asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(half));

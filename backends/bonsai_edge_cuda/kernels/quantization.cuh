@@ -10,12 +10,14 @@ constexpr int kBlockColumns = 128;
 constexpr int kSegments = 8;  // Sums over columns are made in so many parts, one a warp, and added in their order.
 constexpr int kFinestMultiplier = 256;
 constexpr float kLargestCode = 127.0f;
+constexpr float kSmallestPeak = 1e-32f;  // the inverse of a step must be a number; a block below this counts as zeros
+constexpr float kLargestFloat = 3.402823466e+38f;
 
 // Lane 8 * group + j holds columns j, j + 8, j + 16, j + 24 of its group of 32.
 __device__ __forceinline__ int first_column_of_lane(int lane) { return lane / 8 * 32 + lane % 8; }
 
 struct QuantizedBlock {
-  uint32 codes;    // of the lane's four columns, int8, the first in the lowest byte
+  int codes[4];    // of the lane's columns
   int multiplier;  // of the lane's group
   float scale;     // of the block: a column is code * multiplier * scale
   int sum;         // of code * multiplier over the block
@@ -47,31 +49,45 @@ __device__ __forceinline__ QuantizedBlock quantize_block(const float (&x)[4]) {
   for (int distance = 1; distance < 8; distance *= 2) peak = max(peak, __shfl_xor_sync(kAllLanes, peak, distance));
   const float group_peak = __uint_as_float(peak), block_peak = __uint_as_float(warp_max(peak));
   QuantizedBlock block;
-  const float multiplier = block_peak > 0.0f ? ceilf(group_peak / block_peak * kFinestMultiplier) : 0.0f;
-  block.multiplier = multiplier <= kFinestMultiplier ? static_cast<int>(multiplier) : 0;  // not if it is no number
-  block.scale = block_peak / (kLargestCode * kFinestMultiplier);
+  const float multiplier =
+      block_peak > kSmallestPeak ? fminf(ceilf(group_peak * reciprocal(block_peak) * kFinestMultiplier), kFinestMultiplier) : 0.0f;
+  block.multiplier = block_peak <= kLargestFloat ? static_cast<int>(multiplier) : 0;  // not if it is no number
+  block.scale = block_peak * (1.0f / (kLargestCode * kFinestMultiplier));
   const float step = block.scale * multiplier;
-  const float inverse = step > 0.0f ? 1.0f / step : 0.0f;
-  block.codes = 0;
-  int sum = 0;
+  const float inverse = block.multiplier > 0 ? reciprocal(step) : 0.0f;
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const int code = static_cast<int>(rintf(fminf(fmaxf(x[i] * inverse, -kLargestCode), kLargestCode)));
-    block.codes |= static_cast<uint32>(code & 0xff) << 8 * i;
-    sum += code;
-  }
-  block.sum = warp_sum(sum * block.multiplier);
+  for (int i = 0; i < 4; ++i) block.codes[i] = round_to_int(x[i] * inverse);
+  block.sum = warp_sum((block.codes[0] + block.codes[1] + block.codes[2] + block.codes[3]) * block.multiplier);
   return block;
 }
 
+struct BytePlanes {
+  uint32 low, high;
+};
+
+// The lower bytes of four numbers, and their second ones.
+__device__ __forceinline__ BytePlanes split_bytes(int x0, int x1, int x2, int x3) {
+  const uint32 pair0 = __byte_perm(x0, x1, 0x5140), pair1 = __byte_perm(x2, x3, 0x5140);
+  return {__byte_perm(pair0, pair1, 0x5410), __byte_perm(pair0, pair1, 0x7632)};
+}
+
+// The codes of the lane's columns as int8, the first in the lowest byte.
+__device__ __forceinline__ uint32 packed_codes(const QuantizedBlock &block) {
+  return split_bytes(block.codes[0], block.codes[1], block.codes[2], block.codes[3]).low;
+}
+
 // Exchange rows and columns of four 8 × 8 bit matrices: row j is lane j of each eight, and the bytes are the matrices.
+// At each of three stages a lane keeps half of its bits and takes the others from its partner's, moved up or down.
 __device__ __forceinline__ uint32 transpose_bits(uint32 rows, int lane) {
-  const uint32 kept_bits[3] = {0x0f0f0f0fu, 0x33333333u, 0x55555555u};
+  const uint32 kept_by_lower[3] = {0x0f0f0f0fu, 0x33333333u, 0x55555555u};
 #pragma unroll
   for (int stage = 0; stage < 3; ++stage) {
     const int distance = 4 >> stage;
-    const uint32 other = __shfl_xor_sync(kAllLanes, rows, distance), mask = kept_bits[stage];
-    rows = lane & distance ? (rows & ~mask) | (other >> distance & mask) : (rows & mask) | (other & mask) << distance;
+    const bool is_upper = lane & distance;
+    const uint32 kept = is_upper ? ~kept_by_lower[stage] : kept_by_lower[stage];
+    const uint32 other = __shfl_xor_sync(kAllLanes, rows, distance);
+    const uint32 moved = __funnelshift_l(other, other, is_upper ? 32 - distance : distance);
+    rows = (rows & kept) | (moved & ~kept);
   }
   return rows;
 }
@@ -79,14 +95,9 @@ __device__ __forceinline__ uint32 transpose_bits(uint32 rows, int lane) {
 // Return bit planes of code * multiplier, two's complement of 16 bits: lane 8 * group + p receives planes p and 8 + p of
 // its group; bit i is column i.
 __device__ __forceinline__ uint2 bit_planes(const QuantizedBlock &block, int lane) {
-  uint32 low = 0, high = 0;
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const int value = static_cast<signed char>(block.codes >> 8 * i) * block.multiplier;
-    low |= static_cast<uint32>(value & 0xff) << 8 * i;
-    high |= static_cast<uint32>(value >> 8 & 0xff) << 8 * i;
-  }
-  return make_uint2(transpose_bits(low, lane), transpose_bits(high, lane));
+  const BytePlanes bytes = split_bytes(block.codes[0] * block.multiplier, block.codes[1] * block.multiplier,
+                                       block.codes[2] * block.multiplier, block.codes[3] * block.multiplier);
+  return make_uint2(transpose_bits(bytes.low, lane), transpose_bits(bytes.high, lane));
 }
 
 // 1 / √(mean square + eps) from the sum of squares.

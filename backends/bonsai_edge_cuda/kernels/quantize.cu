@@ -14,7 +14,7 @@ KERNEL(quantize_rows, kSegments *kWarpLanes, const float *in, const int *rows, c
     float x[4];
     load_block(in + source * num_blocks * kBlockColumns, norm, block, lane, x, squares);
     const QuantizedBlock quantized = quantize_block(x);
-    codes[(first + block) * kWarpLanes + lane] = quantized.codes;
+    codes[(first + block) * kWarpLanes + lane] = packed_codes(quantized);
     BlockHeader header = {quantized.scale, quantized.sum, {}};
 #pragma unroll
     for (int group = 0; group < 4; ++group)

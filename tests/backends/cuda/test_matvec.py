@@ -18,12 +18,14 @@ def columns_kernel(num_columns: int) -> int:
     return next(columns for columns in (1, 2, 4, 8) if columns >= num_columns)
 
 
-def project(method: DotMethod, packed, x, norm, rows=None, columns: int | None = None) -> np.ndarray:
+def project(
+    method: DotMethod, packed, x, norm, rows=None, columns: int | None = None, name: str = "project"
+) -> np.ndarray:
     signs, scales = oracle.tiled(packed)
     count = len(x) if rows is None else len(rows)
     out = np.full((count, len(packed)), np.nan, np.float32)
     emulated_device(method).launch(
-        f"project_c{columns or columns_kernel(count)}", (len(signs),), 256,
+        f"{name}_c{columns or columns_kernel(count)}", (len(signs),), 256,
         x, rows, count, norm, EPS, signs, scales, out, len(packed), x.shape[1] // 128,
     )  # fmt: skip
     return out
@@ -74,6 +76,16 @@ def test_a_product_does_not_depend_on_the_columns_beside_it(method) -> None:
         np.testing.assert_array_equal(project(method, packed, x[column : column + 1], norm)[0], together[column])
     few = project(method, packed, x[:3], norm, columns=8)
     np.testing.assert_array_equal(few, together[:3])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_a_block_that_takes_several_tiles_computes_the_same(method, count) -> None:
+    rng = np.random.default_rng(8)
+    packed, x = oracle.random_q1_0(rng, 32 * 5 + 3, 640), random_input(rng, count, 640)
+    norm = rng.uniform(0.5, 1.5, 640).astype(np.float32)
+    together = project(method, packed, x, norm, name="project_head")
+    np.testing.assert_array_equal(together, project(method, packed, x, norm))
 
 
 def test_rows_are_gathered() -> None:

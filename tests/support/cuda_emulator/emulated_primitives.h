@@ -58,6 +58,17 @@ inline float __uint_as_float(uint32 bits) {
 }
 inline float __int_as_float(int bits) { return __uint_as_float(static_cast<uint32>(bits)); }
 
+inline uint32 __byte_perm(uint32 x, uint32 y, uint32 selectors) {
+  const uint64_t bytes = x | static_cast<uint64_t>(y) << 32;
+  uint32 chosen = 0;
+  for (int i = 0; i < 4; ++i) chosen |= static_cast<uint32>(bytes >> (selectors >> 4 * i & 7) * 8 & 0xff) << 8 * i;
+  return chosen;
+}
+
+inline uint32 __funnelshift_l(uint32 low, uint32 high, uint32 shift) {
+  return static_cast<uint32>((static_cast<uint64_t>(high) << 32 | low) << (shift & 31) >> 32);
+}
+
 inline void __syncthreads() { emulator::meet_block(); }
 inline void __syncwarp() { emulator::meet_warp(); }
 inline void __threadfence() {}
@@ -174,6 +185,9 @@ inline void mma_f16(float (&d)[4], const uint32 (&a)[4], uint32 b0, uint32 b1) {
     }
   }
 }
+
+inline float reciprocal(float x) { return 1.0f / x; }
+inline int round_to_int(float x) { return std::isnan(x) ? 0 : static_cast<int>(std::nearbyint(x)); }
 
 inline float half_to_float(uint16 half) { return emulator::half_bits_to_float(half); }
 
