@@ -19,7 +19,7 @@ from bonsai_edge.kv_cache import KVType
 from bonsai_edge.memory.load_mode import LoadChoice, LoadMode, choose_load_mode
 from bonsai_edge.memory.plan import DEFAULT_CONTEXT, MemoryPlan, plan_memory
 from bonsai_edge.memory.size import MIB, parse_size
-from bonsai_edge.memory.weights import bring_weights_in, require_lockable
+from bonsai_edge.memory.weights import bring_weights_in, let_go, require_lockable
 from bonsai_edge.model import Model
 from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge.model_store import resolve_model_path
@@ -174,6 +174,8 @@ def _load_prepared(prepared: Preparation, *, lock: bool, max_temperature_c: floa
         # The vocabulary in the metadata takes tens of megabytes, and a runner keeps what it is given.
         with starting_threads_on(big_cpus if prepared.threads <= len(big_cpus) else ()):
             runner = prepared.backend.load(replace(weights, metadata={}), plan, prepared.threads)
+        if prepared.backend.copies_weights and prepared.load_choice.mode is LoadMode.MMAP:
+            let_go(weights)
         return runner if max_temperature_c is None else GovernedRunner(runner, max_temperature_c, sensors)
 
     try:

@@ -6,7 +6,7 @@ One GPU, one stream: whatever is asked happens in the order in which it was aske
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,15 +16,7 @@ import numpy.typing as npt
 from bonsai_edge_cuda.detection import Gpu
 
 Argument: TypeAlias = "int | np.int32 | np.float32"
-"""An argument of a kernel: a plain int is an address on the device, 64 bits."""
-
-
-@dataclass(frozen=True)
-class DeviceMemory:
-    """Memory that kernels can use, until the driver that gave it is closed."""
-
-    address: int
-    num_bytes: int
+"""An argument of a kernel: a plain int is an address, 64 bits; 0 stands for none."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +32,7 @@ class SharedMemory:
 
 @dataclass(frozen=True)
 class Launch:
-    """A kernel with its geometry and arguments.
+    """A kernel, its grid of blocks, the threads of a block, and its arguments.
 
     With `overlaps` it may start before the launch before it has ended (programmatic dependent launch): the kernel
     itself waits before it reads what that one writes.
@@ -48,9 +40,8 @@ class Launch:
 
     kernel: str
     grid: tuple[int, int, int]
-    block: tuple[int, int, int]
+    num_threads: int
     arguments: Sequence[Argument]
-    shared_bytes: int = 0
     overlaps: bool = False
 
 
@@ -63,7 +54,7 @@ class Graph(ABC):
 
 
 class Driver(ABC):
-    """A GPU, its memory and the kernels that were loaded; raises DeviceError when the GPU fails."""
+    """A GPU, its memory and the kernels that were loaded; raises BackendUnavailableError when it fails."""
 
     gpu: Gpu
 
@@ -72,8 +63,11 @@ class Driver(ABC):
         """Return how much memory can still be allocated."""
 
     @abstractmethod
-    def allocate(self, num_bytes: int) -> DeviceMemory:
-        """Return memory that holds zeros; raises MemoryError."""
+    def allocate(self, num_bytes: int) -> int:
+        """Return the address of memory of the device that holds zeros, on a boundary of 256 bytes; raises MemoryError.
+
+        It is given back by `close`.
+        """
 
     @abstractmethod
     def allocate_shared(self, num_bytes: int) -> SharedMemory:
@@ -92,8 +86,8 @@ class Driver(ABC):
         """Copy from and to memory of the device or shared memory, without waiting."""
 
     @abstractmethod
-    def load(self, code: bytes, kernels: Sequence[str]) -> None:
-        """Load compiled code with these kernels; raises DeviceError if it is damaged or made for another GPU."""
+    def load(self, code: Iterable[bytes]) -> None:
+        """Load compiled kernels; raises BackendUnavailableError if they are damaged or made for another GPU."""
 
     @abstractmethod
     def launch(self, launch: Launch) -> None:
@@ -113,4 +107,4 @@ class Driver(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give all memory back; the driver must not be used afterwards."""
+        """Give all memory back, once; the driver must not be used afterwards."""

@@ -39,6 +39,22 @@ def bring_weights_in(checkpoint: Checkpoint, mode: LoadMode, *, lock: bool) -> C
     return checkpoint
 
 
+def let_go(checkpoint: Checkpoint) -> None:
+    """Take mapped weights out of this process's memory after something has copied them; they can still be read.
+
+    The system keeps them as file cache as long as it likes. Only for weights that are mapped: the content of memory
+    that is not would be lost.
+    """
+    if sys.platform == "linux":
+        start, num_bytes = _extent(checkpoint)
+        page_start = start - start % mmap.PAGESIZE
+        _system().madvise(
+            ctypes.c_void_p(page_start),
+            ctypes.c_size_t(start + num_bytes - page_start),
+            ctypes.c_int(mmap.MADV_DONTNEED),
+        )
+
+
 def require_lockable(num_bytes: int) -> None:
     """Raise InsufficientMemoryError if it is clear already that so much memory cannot be locked."""
     allowed_bytes, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
@@ -67,11 +83,16 @@ def _map_pages(checkpoint: Checkpoint) -> None:
 
 def _lock(checkpoint: Checkpoint) -> None:
     """Keep the weights in memory until they are unmapped, mlock(2)."""
-    starts = [tensor.packed.ctypes.data for tensor in checkpoint.tensors.values()]
-    ends = [tensor.packed.ctypes.data + tensor.num_bytes for tensor in checkpoint.tensors.values()]
-    start, num_bytes = min(starts), max(ends) - min(starts)
+    start, num_bytes = _extent(checkpoint)
     if _system().mlock(ctypes.c_void_p(start), ctypes.c_size_t(num_bytes)) != 0:
         raise _lock_error(num_bytes, os.strerror(ctypes.get_errno()))
+
+
+def _extent(checkpoint: Checkpoint) -> tuple[int, int]:
+    """Return the address of the first tensor, and the bytes from there to the end of the last."""
+    starts = [tensor.packed.ctypes.data for tensor in checkpoint.tensors.values()]
+    ends = [tensor.packed.ctypes.data + tensor.num_bytes for tensor in checkpoint.tensors.values()]
+    return min(starts), max(ends) - min(starts)
 
 
 @cache

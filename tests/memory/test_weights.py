@@ -12,7 +12,7 @@ from bonsai_edge.errors import InsufficientMemoryError, ModelNotFoundError
 from bonsai_edge.formats.checkpoint import Checkpoint, open_checkpoint
 from bonsai_edge.memory import weights
 from bonsai_edge.memory.load_mode import LoadMode
-from bonsai_edge.memory.weights import bring_weights_in, require_lockable
+from bonsai_edge.memory.weights import bring_weights_in, let_go, require_lockable
 from gguf_files import write_random_model
 
 MIB = 1 << 20
@@ -124,3 +124,24 @@ def test_lock_that_is_known_to_be_refused_is_refused_before_anything_is_read(mon
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(resource, "getrlimit", lambda which: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     require_lockable(1 << 50)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/smaps is Linux's")
+def test_mapped_weights_that_are_let_go_leave_the_process_and_can_be_read_again(tmp_path: Path) -> None:
+    path = write_random_model(tmp_path / "model.gguf", layers=4, ggml_type="F32")
+    mapped = bring_weights_in(open_checkpoint(path), LoadMode.MMAP, lock=False)
+    before = {name: tensor.packed.tobytes() for name, tensor in mapped.tensors.items()}
+    assert _resident_kib(path) * 1024 > 0.9 * mapped.num_bytes
+    let_go(mapped)
+    assert _resident_kib(path) * 1024 < 0.1 * mapped.num_bytes
+    assert {name: tensor.packed.tobytes() for name, tensor in mapped.tensors.items()} == before
+
+
+def _resident_kib(path: Path) -> int:
+    """Return how much of a mapped file is in the memory of this process."""
+    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+    return sum(
+        next(int(line.split()[1]) for line in lines if line.startswith("Rss:"))
+        for mapping in lines
+        if mapping.endswith(str(path))
+    )

@@ -68,7 +68,7 @@ def build(method: DotMethod, sanitized: bool = False) -> Path:
         sources = [source for source in sources if source.suffix == ".cpp" or source.name in _METHOD_DEPENDS]
     flags = [*_FLAGS, "-DBONSAI_EMULATED", f"-DBONSAI_BIT_PLANES={int(method == 'bit planes')}"]
     flags += [f"-I{_EMULATOR}", f"-I{KERNELS}", *(_SANITIZERS if sanitized else ())]
-    library = _cache_folder() / f"kernels-{_fingerprint(flags)}.so"
+    library = cache_folder() / f"kernels-{_fingerprint(flags)}.so"
     if not library.exists():
         with tempfile.TemporaryDirectory(dir=library.parent) as folder:
             objects = _compile(sources, flags, Path(folder))
@@ -109,8 +109,8 @@ def _fingerprint(flags: Sequence[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _cache_folder() -> Path:
-    """Return a folder of this user, in which a library is only ever put whole and under its sources' hash."""
+def cache_folder() -> Path:
+    """Return a folder of this user for libraries, each put there as a whole and under the hash of its sources."""
     folder = Path(tempfile.gettempdir()) / f"bonsai-edge-emulated-cuda-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():

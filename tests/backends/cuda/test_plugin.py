@@ -13,7 +13,7 @@ ORIN = Gpu("Orin", (8, 7), 8, 7990 << 20, is_integrated=True, cuda_version=(12, 
 
 
 def test_describing_the_backend_imports_no_cuda() -> None:
-    code = "import sys, bonsai_edge_cuda.plugin as p; p.bonsai_backends(); print('cuda' in sys.modules)"
+    code = "import sys, bonsai_edge_cuda.plugin as p; p.bonsai_backends(); print('cuda.bindings' in sys.modules)"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert child.stdout.strip() == "False"
 
@@ -32,15 +32,15 @@ def test_the_list_of_backends_says_why_cuda_cannot_run_here() -> None:
 
 
 def test_hardware_that_cannot_be_used_keeps_its_score_so_that_auto_tells_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugin, "find_gpu", lambda: NoGpu("No driver.", has_hardware=True))
+    monkeypatch.setattr(plugin, "find_gpu", lambda library: NoGpu("No driver.", has_hardware=True))
     with_hardware = CudaBackend().probe()
-    monkeypatch.setattr(plugin, "find_gpu", lambda: NoGpu("No GPU.", has_hardware=False))
+    monkeypatch.setattr(plugin, "find_gpu", lambda library: NoGpu("No GPU.", has_hardware=False))
     assert (with_hardware.available, with_hardware.score > 100) == (False, True)
     assert CudaBackend().probe().score == 0
 
 
 def test_a_missing_library_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugin, "find_gpu", lambda: ORIN)
+    monkeypatch.setattr(plugin, "find_gpu", lambda library: ORIN)
     monkeypatch.setattr(plugin, "find_spec", lambda name: None if name == "cuda.core" else find_spec("json"))
     assert CudaBackend().probe().reason == (
         "Orin is here, but cuda-core is not installed; run: pip install 'bonsai-edge[cuda]'"
@@ -49,7 +49,7 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(monkeypatc
 
 def test_a_gpu_that_is_too_old_is_never_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     old = Gpu("Tegra X1", (5, 3), 1, 4 << 30, is_integrated=True, cuda_version=(10, 2))
-    monkeypatch.setattr(plugin, "find_gpu", lambda: old)
+    monkeypatch.setattr(plugin, "find_gpu", lambda library: old)
     availability = CudaBackend().probe()
     assert not availability.available
     assert availability.score == 0

@@ -11,6 +11,7 @@ namespace {
 
 struct Kernel {
   unsigned block_threads;
+  int num_arguments;
   Invoke invoke;
 };
 
@@ -21,8 +22,8 @@ std::map<std::string, Kernel> &kernels() {
 
 }  // namespace
 
-void Registered::add(const char *name, unsigned block_threads, Invoke invoke) {
-  kernels().emplace(name, Kernel{block_threads, std::move(invoke)});
+void Registered::add(const char *name, unsigned block_threads, int num_arguments, Invoke invoke) {
+  kernels().emplace(name, Kernel{block_threads, num_arguments, std::move(invoke)});
 }
 
 }  // namespace emulator
@@ -43,6 +44,12 @@ extern "C" const char *bonsai_launch(const char *name, unsigned grid_x, unsigned
         if (const char *failure = run_block(block_threads, [&] { found->second.invoke(arguments); })) return failure;
       }
   return nullptr;
+}
+
+// The number of arguments of a kernel, -1 if there is none of this name.
+extern "C" int bonsai_num_arguments(const char *name) {
+  const auto found = emulator::kernels().find(name);
+  return found == emulator::kernels().end() ? -1 : found->second.num_arguments;
 }
 
 // The names of all kernels, a line each.

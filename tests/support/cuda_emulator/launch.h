@@ -16,11 +16,12 @@ class Registered {
  public:
   template <class... Arguments>
   Registered(const char *name, unsigned block_threads, void (*kernel)(Arguments...)) {
-    add(name, block_threads, [kernel](void **arguments) { call(kernel, arguments, std::index_sequence_for<Arguments...>()); });
+    add(name, block_threads, sizeof...(Arguments),
+        [kernel](void **arguments) { call(kernel, arguments, std::index_sequence_for<Arguments...>()); });
   }
 
  private:
-  static void add(const char *name, unsigned block_threads, Invoke invoke);
+  static void add(const char *name, unsigned block_threads, int num_arguments, Invoke invoke);
 
   template <class... Arguments, size_t... kIndex>
   static void call(void (*kernel)(Arguments...), void **arguments, std::index_sequence<kIndex...>) {
