@@ -21,6 +21,7 @@ import numpy as np
 DotMethod = Literal["bit planes", "dp4a"]
 
 KERNELS = Path(str(files("bonsai_edge_cuda") / "kernels"))
+SANITIZED = "BONSAI_EDGE_SANITIZED_CUDA"
 _EMULATOR = Path(__file__).with_name("cuda_emulator")
 _SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
 _FLAGS = ("-std=c++17", "-O2", "-fPIC", "-ffp-contract=off", "-Wall", "-Wextra", "-Wno-unknown-pragmas")
@@ -34,6 +35,7 @@ class EmulatedDevice:
         self._library = ctypes.CDLL(str(library))
         self._library.bonsai_launch.restype = ctypes.c_char_p
         self._library.bonsai_kernel_names.restype = ctypes.c_char_p
+        self._library.bonsai_num_arguments.restype = ctypes.c_int
 
     def kernel_names(self) -> list[str]:
         """Return the names of all kernels."""
@@ -45,6 +47,9 @@ class EmulatedDevice:
         Arrays are passed by address, None as a null pointer, int and float as C's; ctypes values as they are.
         Raises RuntimeError for what the driver would refuse.
         """
+        expected = self._library.bonsai_num_arguments(name.encode())
+        if expected not in (-1, len(arguments)):
+            raise RuntimeError(f"{name} takes {expected} arguments, not {len(arguments)}.")
         values = [_as_ctypes(argument) for argument in arguments]
         addresses = (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])
         failure = self._library.bonsai_launch(name.encode(), *[*grid, 1, 1][:3], block, addresses)
@@ -54,8 +59,11 @@ class EmulatedDevice:
 
 @functools.cache
 def emulated_device(method: DotMethod = "bit planes") -> EmulatedDevice:
-    """Return the device, compiled once for each state of the sources; with dp4a it has only the kernels that differ."""
-    return EmulatedDevice(build(method))
+    """Return the device, compiled once for each state of the sources; with dp4a it has only the kernels that differ.
+
+    With SANITIZED in the environment it is compiled with sanitizers, whose library the process must have preloaded.
+    """
+    return EmulatedDevice(build(method, sanitized=SANITIZED in os.environ))
 
 
 def build(method: DotMethod, sanitized: bool = False) -> Path:
@@ -73,7 +81,7 @@ def build(method: DotMethod, sanitized: bool = False) -> Path:
         with tempfile.TemporaryDirectory(dir=library.parent) as folder:
             objects = _compile(sources, flags, Path(folder))
             built = Path(folder) / library.name
-            _run(["g++", "-shared", *flags, "-o", str(built), *objects])
+            _run(["g++", "-shared", "-Wl,-Bsymbolic", *flags, "-o", str(built), *objects])
             built.replace(library)
     return library
 

@@ -52,3 +52,5 @@ def test_a_launch_that_the_driver_would_refuse_is_refused() -> None:
         emulated_device().launch("no_such_kernel", (1,), 32)
     with pytest.raises(RuntimeError, match="another number of threads"):
         emulated_device().launch("embed", (1,), 64)
+    with pytest.raises(RuntimeError, match="embed takes 5 arguments, not 1"):
+        emulated_device().launch("embed", (1,), 128, 0)
