@@ -51,6 +51,6 @@ def test_a_launch_that_the_driver_would_refuse_is_refused() -> None:
     with pytest.raises(RuntimeError, match="no_such_kernel: No kernel has this name"):
         emulated_device().launch("no_such_kernel", (1,), 32)
     with pytest.raises(RuntimeError, match="another number of threads"):
-        emulated_device().launch("embed", (1,), 64)
+        emulated_device().launch("embed", (1,), 64, *[None] * 4, 1)
     with pytest.raises(RuntimeError, match="embed takes 5 arguments, not 1"):
-        emulated_device().launch("embed", (1,), 128, 0)
+        emulated_device().launch("embed", (1,), 128, None)

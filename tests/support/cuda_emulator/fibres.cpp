@@ -9,10 +9,6 @@
 
 #include "launch.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/common_interface_defs.h>
-#endif
-
 namespace emulator {
 
 Index thread_index, block_index, block_size, grid_size;
@@ -41,36 +37,15 @@ struct Warp {
 std::vector<Fibre> fibres;
 std::vector<Warp> warps;
 jmp_buf main_jump;
-const void *main_stack_bottom;
-size_t main_stack_bytes;
-bool comes_from_main;
 int current, num_threads, num_running, num_at_block_meeting;
 const char *failure;
 const std::function<void()> *body;
-
-// AddressSanitizer must know which stack is in use.
-void before_switch([[maybe_unused]] const void *bottom, [[maybe_unused]] size_t num_bytes) {
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_start_switch_fiber(nullptr, bottom, num_bytes);
-#endif
-}
-
-void after_switch() {
-#if defined(__SANITIZE_ADDRESS__)
-  const void *bottom;
-  size_t num_bytes;
-  __sanitizer_finish_switch_fiber(nullptr, &bottom, &num_bytes);
-  if (comes_from_main) main_stack_bottom = bottom, main_stack_bytes = num_bytes;
-#endif
-  comes_from_main = false;
-}
 
 // Saves no signal mask: a system call a switch would cost more than all the rest.
 void enter(int next) {
   current = next;
   thread_index = {static_cast<unsigned>(next), 0, 0};
   Fibre &fibre = fibres[next];
-  before_switch(fibre.stack.get(), kStackBytes);
   if (fibre.has_started) _longjmp(fibre.context, 1);
   fibre.has_started = true;
   setcontext(&fibre.start);
@@ -94,14 +69,12 @@ int next_ready() {
   const int next = next_ready();
   if (next >= 0) enter(next);
   if (num_running > 0) failure = "Threads wait at a meeting that others of their warp or block do not reach.";
-  before_switch(main_stack_bottom, main_stack_bytes);
   _longjmp(main_jump, 1);
 }
 
 void wait() {
   Fibre &fibre = fibres[current];
   if (_setjmp(fibre.context) == 0) leave();
-  after_switch();
 }
 
 void release_warp(int warp) {
@@ -119,7 +92,6 @@ void release_block() {
 }
 
 void run_thread() {
-  after_switch();
   (*body)();
   fibres[current].state = State::kReturned;
   Warp &warp = warps[current / kLanes];
@@ -179,11 +151,7 @@ const char *run_block(int count, const std::function<void()> &kernel) {
   body = &kernel;
   failure = nullptr;
   current = 0;
-  if (_setjmp(main_jump) == 0) {
-    comes_from_main = true;
-    enter(0);
-  }
-  after_switch();
+  if (_setjmp(main_jump) == 0) enter(0);
   return failure;
 }
 
