@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 
@@ -23,18 +22,17 @@ class StepPart:
 
 def make_batch(parts: Sequence[StepPart]) -> Batch:
     """Return the rows of all parts, one part after the other; their tables must have pages for them."""
-    num_rows = [len(part.token_ids) for part in parts]
-    first_rows = [0, *accumulate(num_rows)][:-1]
-    page_tables = np.full((len(parts), max(len(part.table.pages) for part in parts)), -1, np.int32)
-    for part, pages in zip(parts, page_tables, strict=True):
-        pages[: len(part.table.pages)] = part.table.pages  # a copy: an interrupted step may outlive the table
-    positions = [np.arange(part.table.length, part.table.length + len(part.token_ids)) for part in parts]
-    return Batch(
-        token_ids=np.array([token_id for part in parts for token_id in part.token_ids], np.int32),
-        positions=np.concatenate(positions, dtype=np.int32),
-        sequence_ids=np.repeat(np.arange(len(parts), dtype=np.int32), num_rows),
-        page_tables=page_tables,
-        logit_rows=np.array(
-            [first + row for part, first in zip(parts, first_rows, strict=True) for row in part.logit_rows], np.int32
-        ),
-    )
+    token_ids: list[int] = []
+    positions: list[int] = []
+    sequence_ids: list[int] = []
+    logit_rows: list[int] = []
+    width = max(len(part.table.pages) for part in parts)
+    page_tables = [[*part.table.pages, *[-1] * (width - len(part.table.pages))] for part in parts]
+    for index, part in enumerate(parts):
+        num_rows, length = len(part.token_ids), part.table.length
+        logit_rows += [len(token_ids) + row for row in part.logit_rows]
+        token_ids += part.token_ids
+        positions += range(length, length + num_rows)
+        sequence_ids += [index] * num_rows
+    # Copies: an interrupted step may outlive the tables.
+    return Batch(*(np.array(each, np.int32) for each in (token_ids, positions, sequence_ids, page_tables, logit_rows)))

@@ -6,6 +6,7 @@ import errno
 import mmap
 import os
 import random
+import statistics
 import time
 from dataclasses import dataclass
 from enum import Enum
@@ -75,19 +76,20 @@ def file_system_of(path: Path) -> str:
 
 
 def measure_scattered_speed(path: Path) -> float:
-    """Read up to 16 pieces of 1 MiB from all over a file, past the page cache; return bytes/s.
+    """Read up to 16 pieces of 1 MiB from all over a file, past the page cache; return the median of their bytes/s.
 
     It takes half a second, or as long as one piece. Raises OSError where the file system cannot be read past the cache.
     """
-    num_bytes = 0
+    speeds: list[float] = []
     starts = range(0, path.stat().st_size, _PIECE_BYTES)
     with open_uncached(path) as descriptor, mmap.mmap(-1, _PIECE_BYTES) as memory:
-        began = time.perf_counter()
+        began = now = time.perf_counter()
         for start in random.sample(starts, min(_MOST_PIECES, len(starts))):
-            num_bytes += os.preadv(descriptor, [memory], start)
-            if time.perf_counter() - began > _MOST_S:
+            num_bytes, asked = os.preadv(descriptor, [memory], start), now
+            now = time.perf_counter()
+            speeds.append(num_bytes / (now - asked))
+            if now - began > _MOST_S:
                 break
-        elapsed_s = time.perf_counter() - began
-    if num_bytes == 0:
+    if not any(speeds):
         raise OSError(errno.ENODATA, "the file is empty")
-    return num_bytes / elapsed_s
+    return statistics.median(speeds)

@@ -104,10 +104,10 @@ def test_what_is_measured_is_the_speed_of_a_real_storage(tmp_path: Path, num_byt
 def test_measuring_stops_when_it_takes_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(bytes(5 << 20))
-    clock = iter(range(100))  # every look at it is a second later
+    clock = iter(range(2))  # looked at before the first piece and after it
     monkeypatch.setattr(load_mode.time, "perf_counter", lambda: next(clock))
     try:
-        assert measure_scattered_speed(path) == (1 << 20) / 2  # one piece, and the last look
+        assert measure_scattered_speed(path) == 1 << 20
     except OSError as exc:
         if exc.errno == errno.EINVAL:
             pytest.skip("this file system cannot be read past the cache")
