@@ -10,7 +10,7 @@ PYTHON_VERSION ?= 3.11
 MODEL          ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types test-slow test-chaos test-peer test-train test-arm64 fuzz soak bench bench-rpc
+.PHONY: help demo test lint format types test-slow test-chaos test-peer test-train test-arm64 kernels wheel fuzz soak bench bench-rpc
 .PHONY: bench-peer seedling eval-seedling ablation clean
 
 help:  ## list the targets
@@ -41,11 +41,25 @@ $(VENV)/.installed-bundle: $(VENV)/.installed
 	$(PIP) install --quiet --group bundle
 	@touch $@
 
+# The library of the mobile backend for this kind of machine, from the sources of the kernels.
+KERNEL_SOURCES := $(wildcard backends/bonsai_edge_cpu/*.py backends/bonsai_edge_cpu/*/*.py bonsai_edge/cpu_step/*.py) \
+  $(wildcard backends/bonsai_edge_mobile/native/*) backends/bonsai_edge_mobile/building.py \
+  backends/bonsai_edge_mobile/targets.py
+$(VENV)/.kernels: $(VENV)/.installed-dev $(KERNEL_SOURCES)
+	$(BIN)/bonsai-edge kernels build
+	@touch $@
+
 demo: $(VENV)/.installed  ## a robot command becomes streamed JSON over ZeroMQ, from the embedded model
 	$(BIN)/python examples/robot_commands.py
 
-test: lint  ## lint, types and the fast tests: what CI runs
+test: lint $(VENV)/.kernels  ## lint, types and the fast tests: what CI runs
 	$(BIN)/python -m pytest -m "not slow and not peer and not emulated" $(PYTEST_ARGS)
+
+kernels: $(VENV)/.kernels  ## compile the kernels of the mobile backend for this kind of machine; a few minutes
+
+wheel: $(VENV)/.installed-dev  ## the wheel with the mobile backend's kernels for all targets; some ten minutes
+	$(BIN)/bonsai-edge kernels build --target all
+	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
 
 lint: $(VENV)/.installed-dev  ## style, types and import rules
 	$(BIN)/ruff format --check .
@@ -77,6 +91,7 @@ test-train: $(VENV)/.installed-train  ## the tests of training and of conversion
 
 test-arm64: $(VENV)/.installed-dev  ## kernels on emulated Arm boards; see tests/emulated/arm64.sh
 	tests/emulated/arm64.sh build
+	$(BIN)/bonsai-edge kernels build --target linux-arm64
 	$(BIN)/python -m pytest -m emulated --timeout 3600 $(PYTEST_ARGS)
 
 bundle: $(VENV)/.installed-bundle  ## pack what installs without a network: PLATFORM=linux-aarch64|linux-x86_64 (docs/offline-bundle.md)

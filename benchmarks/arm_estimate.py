@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 
 from llvmlite import binding, ir
 
+from bonsai_edge.cpu_step.isa_choice import ISA_VARIABLE
 from bonsai_edge_cpu.emit import I64
 from bonsai_edge_cpu.intrinsics import Emitter
-from bonsai_edge_cpu.isa.selection import OVERRIDE_VARIABLE, selected_isa
+from bonsai_edge_cpu.isa.selection import selected_isa
 from bonsai_edge_cpu.kernels.q1_0_dot import BLOCK_BYTES, TILE_VECTORS, tile_emitter
 from bonsai_edge_cpu.kernels.q1_0_tables import emit_add_block
 
@@ -109,7 +110,7 @@ def main() -> None:
     )
     print("|---|---|---|---:|---:|---:|---:|", flush=True)
     for board in BOARDS:
-        environment = {OVERRIDE_VARIABLE: board.isa, "NUMBA_CPU_NAME": board.cpu, "NUMBA_CPU_FEATURES": board.features}
+        environment = {ISA_VARIABLE: board.isa, "NUMBA_CPU_NAME": board.cpu, "NUMBA_CPU_FEATURES": board.features}
         command = [sys.executable, __file__, "--llvm-mca", arguments.llvm_mca, "--board", board.name]
         child = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
         if child.returncode:

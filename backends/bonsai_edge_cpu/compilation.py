@@ -14,8 +14,9 @@ binding.initialize_native_asmparser()  # for what `emit.assembly` writes
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
-_OPTIONS = {"nogil": True, "error_model": "numpy"}
-_PART = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+# No kernel makes an array, so that nobody need count who refers to one: without Numba's run-time system (NRT).
+_OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False}
+OPTIONS_OF_PART = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def compiled(function: Kernel) -> Kernel:
@@ -35,7 +36,7 @@ def compiled_part(function: Kernel) -> Kernel:
 
     It has no entry from Python, which takes as long to compile as many a kernel, and no place in the cache of its own.
     """
-    kernel: Any = njit(**_PART)(function)
+    kernel: Any = njit(**OPTIONS_OF_PART)(function)
     return cast(Kernel, kernel)
 
 
@@ -44,5 +45,5 @@ def inlined_part(function: Kernel) -> Kernel:
 
     For what is short or called once: LLVM compiles every function once more for each that calls it.
     """
-    kernel: Any = njit(inline="always", **_PART)(function)
+    kernel: Any = njit(inline="always", **OPTIONS_OF_PART)(function)
     return cast(Kernel, kernel)

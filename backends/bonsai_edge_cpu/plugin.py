@@ -34,7 +34,8 @@ class CpuBackend(Backend):
         """Check for a 64-bit processor and Numba, then compile and run the smallest kernel and compare its result."""
         missing = _missing_foundation()
         if missing is not None:
-            return Availability(False, missing, _SCORE)
+            # Who has not installed Numba has chosen kernels that need none; a broken one keeps its place, and is told.
+            return Availability(False, missing, _SCORE if find_spec("numba") else 0)
         from bonsai_edge_cpu.isa.selection import selected_isa
 
         try:

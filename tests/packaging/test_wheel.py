@@ -29,6 +29,7 @@ def test_wheel_holds_the_import_packages_and_nothing_generic(wheel_names: set[st
         "bonsai_edge_devices",
         "bonsai_edge_hub",
         "bonsai_edge_metal",
+        "bonsai_edge_mobile",
         "bonsai_edge_train",
         "bonsai_edge_webgpu",
     }

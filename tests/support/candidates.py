@@ -10,6 +10,7 @@ from bonsai_edge.reference import ReferenceBackend
 from bonsai_edge_cpu.plugin import CpuBackend
 from bonsai_edge_metal.plugin import MetalBackend
 from emulated_gpu import EmulatedCudaBackend
+from mobile_kernels import mobile_backend
 from software_gpu import software_webgpu
 
 
@@ -35,5 +36,6 @@ CANDIDATES = [
     Candidate("cpu", CpuBackend),
     Candidate("cuda (emulated)", EmulatedCudaBackend, head_dims=(64, 128)),
     Candidate("metal", MetalBackend, least_cosine=0.999999),  # on the CPU, where MLX takes rows one by one
+    Candidate("mobile", mobile_backend),
     Candidate("webgpu", software_webgpu),
 ]

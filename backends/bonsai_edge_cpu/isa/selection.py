@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 
 from numba.core.registry import cpu_target
 
-from bonsai_edge.errors import BackendUnavailableError
+from bonsai_edge.cpu_step.isa_choice import choose_isa
 from bonsai_edge_cpu.isa.avx2 import AVX2
 from bonsai_edge_cpu.isa.base import PortableISA
 from bonsai_edge_cpu.isa.neon import Neon, NeonDotprod
 from bonsai_edge_cpu.isa.vnni import AVX512VNNI, AVXVNNI
 
-OVERRIDE_VARIABLE = "BONSAI_EDGE_CPU_ISA"
 BEST_FIRST: tuple[type[PortableISA], ...] = (AVX512VNNI, AVXVNNI, AVX2, NeonDotprod, Neon, PortableISA)
 
 
@@ -25,15 +23,7 @@ def selected_isa() -> PortableISA:
     """
     features = cpu_features()
     supported = {isa.name: isa for isa in BEST_FIRST if isa.is_supported(features)}
-    wanted = os.environ.get(OVERRIDE_VARIABLE)
-    if not wanted:
-        return next(iter(supported.values()))()
-    if wanted not in supported:
-        raise BackendUnavailableError(
-            f"{OVERRIDE_VARIABLE} asks for {wanted!r}; this processor supports {', '.join(supported)}.",
-            "Unset it, or choose one of them.",
-        )
-    return supported[wanted]()
+    return supported[choose_isa(list(supported))]()
 
 
 def cpu_features() -> dict[str, bool]:

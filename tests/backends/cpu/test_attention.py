@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from bonsai_edge.cpu_step.isa_choice import ISA_VARIABLE
 from bonsai_edge.cpu_step.kv_pages import KVPages
 from bonsai_edge.cpu_step.tables import StepInput, Weights, make_dimensions
 from bonsai_edge.cpu_step.workspace import Workspace, make_workspace
 from bonsai_edge.kv_cache import PAGE_TOKENS, KVType, round_to
 from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge.reference import softmax
-from bonsai_edge_cpu.isa.selection import BEST_FIRST, OVERRIDE_VARIABLE, cpu_features, selected_isa
+from bonsai_edge_cpu.isa.selection import BEST_FIRST, cpu_features, selected_isa
 from bonsai_edge_cpu.kernels.attention import attend
 from bonsai_edge_cpu.kernels.kv_write import write_keys_values
 from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS
@@ -216,7 +217,7 @@ def test_attention_of_every_instruction_set_agrees_too(isa) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "group_of_3"]
     child = subprocess.run(
         command,
-        env=os.environ | {OVERRIDE_VARIABLE: isa.name},
+        env=os.environ | {ISA_VARIABLE: isa.name},
         capture_output=True,
         text=True,
         timeout=300,

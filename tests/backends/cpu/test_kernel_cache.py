@@ -12,8 +12,8 @@ import bonsai_edge
 import bonsai_edge_cpu
 import tiny_kernel
 from bonsai_edge import kv_cache
+from bonsai_edge.cpu_step.isa_choice import ISA_VARIABLE
 from bonsai_edge_cpu import kernel_cache
-from bonsai_edge_cpu.isa.selection import OVERRIDE_VARIABLE
 from bonsai_edge_cpu.kernel_cache import CACHE_VARIABLE
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -27,7 +27,7 @@ def run(tmp_path: Path) -> Run:
     def run_tiny_kernel(
         *arguments: str, script: str = tiny_kernel.__file__, **environment: str
     ) -> "subprocess.CompletedProcess[str]":
-        usual = {CACHE_VARIABLE: str(tmp_path / "kernels"), OVERRIDE_VARIABLE: "portable"}
+        usual = {CACHE_VARIABLE: str(tmp_path / "kernels"), ISA_VARIABLE: "portable"}
         return subprocess.run(
             [sys.executable, script, *arguments],
             env=os.environ | usual | environment,

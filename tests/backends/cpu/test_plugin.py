@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from bonsai_edge.backend_selection import choose_auto
+from bonsai_edge.cpu_step.isa_choice import ISA_VARIABLE
 from bonsai_edge.plugin_manager import list_backends
 from bonsai_edge_cpu import plugin
-from bonsai_edge_cpu.isa.selection import OVERRIDE_VARIABLE
 from bonsai_edge_cpu.plugin import CpuBackend
 
 
@@ -26,7 +26,7 @@ def test_backend_is_found_by_entry_point_and_taken_by_auto() -> None:
 
 def test_unknown_instruction_set_makes_the_backend_unavailable_with_the_reason() -> None:
     code = "from bonsai_edge_cpu.plugin import CpuBackend; print(CpuBackend().probe().reason)"
-    environment = os.environ | {OVERRIDE_VARIABLE: "mmx"}
+    environment = os.environ | {ISA_VARIABLE: "mmx"}
     child = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
     assert "asks for 'mmx'; this processor supports" in child.stdout
 
@@ -69,7 +69,7 @@ def test_numba_that_cannot_be_imported_is_one_sentence_with_its_reason(monkeypat
 def test_refusal_on_32_bits_reaches_the_user_as_one_line_with_a_code() -> None:
     code = (
         "from bonsai_edge_cpu import plugin; plugin._pointer_bytes = lambda: 4\n"
-        "from bonsai_edge.cli import main; main(['generate', 'stop'])"
+        "from bonsai_edge.cli import main; main(['generate', 'stop', '--backend', 'cpu', '--require-backend'])"
     )
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert child.returncode == 1

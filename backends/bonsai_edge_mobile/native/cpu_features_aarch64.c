@@ -1,0 +1,50 @@
+/* What a 64-bit Arm processor supports, as the system tells: NEON is always there, the dot product since Armv8.2. */
+#include <stdint.h>
+
+#include "cpu_features.h"
+
+#ifdef __APPLE__
+
+#include <stddef.h>
+
+/* From <sys/sysctl.h>, which not every cross-compiler has. */
+extern int sysctlbyname(const char *name, void *old, size_t *old_length, void *new_value, size_t new_length);
+
+int bonsai_edge_has_neon_dotprod(void)
+{
+    int32_t value = 0;
+    size_t length = sizeof value;
+    return sysctlbyname("hw.optional.arm.FEAT_DotProd", &value, &length, NULL, 0) == 0 && value != 0;
+}
+
+#else
+
+#include "linux_calls.h"
+
+/* Linux, Documentation/arch/arm64/elf_hwcaps.rst: atomics (Armv8.1) and the dot product. */
+#define AT_HWCAP 16
+#define HWCAP_ATOMICS (1u << 8)
+#define HWCAP_ASIMDDP (1u << 20)
+
+/* getauxval(AT_HWCAP) without a C library: the kernel shows the same table as a file. */
+static uint64_t hardware_capabilities(void)
+{
+    uint64_t entry[2], found = 0;
+    int file = open_for_reading("/proc/self/auxv");
+    if (file < 0) return 0;
+    while (read_bytes(file, entry, sizeof entry) == sizeof entry) {
+        if (entry[0] == AT_HWCAP) found = entry[1];
+    }
+    close_file(file);
+    return found;
+}
+
+int bonsai_edge_has_neon_dotprod(void)
+{
+    uint64_t wanted = HWCAP_ATOMICS | HWCAP_ASIMDDP;
+    return (hardware_capabilities() & wanted) == wanted;
+}
+
+#endif
+
+int bonsai_edge_has_neon(void) { return 1; }
