@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bonsai_edge_cpu.compilation import compiled
-from bonsai_edge_cpu.kernels.q1_0 import MIN_TABLE_TOKENS, q1_0_matmul
-from bonsai_edge_cpu.kernels.quantization import interleave, quantize
+from bonsai_edge_cpu.kernels.q1_0 import arrange, q1_0_matmul
+from bonsai_edge_cpu.kernels.quantization import quantize
 
 
 @compiled
@@ -16,8 +16,7 @@ def multiply(packed, x, activations, tables, sums, out, repetitions):
     num_tokens, num_blocks = x.shape[0], activations.quants.shape[1]
     for token in range(num_tokens):
         quantize(x, token, 0, num_blocks, activations)
-    if num_tokens >= MIN_TABLE_TOKENS:
-        interleave(activations, num_tokens, 0, num_blocks)
+    arrange(activations, num_tokens, 0, num_blocks)
     address, row_bytes = packed.ctypes.data, packed.shape[1]
     for _ in range(repetitions):
         q1_0_matmul(

@@ -73,7 +73,8 @@ class CpuBackend(Backend):
         """Return the bytes of the work arrays, of their logits one row a sequence."""
         from bonsai_edge_cpu.isa.selection import selected_isa
 
-        return workspace_bytes(spec, MAX_BATCH_ROWS, threads, sequences, selected_isa().table_tokens)
+        isa = selected_isa()
+        return workspace_bytes(spec, MAX_BATCH_ROWS, threads, sequences, isa.table_tokens, isa.spare_tiles)
 
     def compiler_bytes(self, kv_type: KVType) -> int:
         """Return what the kernels take once they are read from disk, or LLVM if it has to make them first."""

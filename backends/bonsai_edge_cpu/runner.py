@@ -28,7 +28,13 @@ class CpuRunner(StepRunner):
         self._key_scales = np.empty(head_dim // GROUP_VALUES * PAGE_TOKENS, np.float32)
         page_layout = f"{selected_isa().name}-{version_hash()}"
         super().__init__(
-            checkpoint, num_pages, kv_type, num_threads, table_tokens=TABLE_TOKENS, page_layout=page_layout
+            checkpoint,
+            num_pages,
+            kv_type,
+            num_threads,
+            table_tokens=TABLE_TOKENS,
+            spare_tiles=selected_isa().spare_tiles,
+            page_layout=page_layout,
         )
 
     def part(self, inputs: StepInput) -> Part:

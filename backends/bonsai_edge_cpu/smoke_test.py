@@ -8,6 +8,7 @@ import numpy as np
 
 from bonsai_edge.cpu_step.workspace import make_activations, make_sums, make_tables
 from bonsai_edge.formats.ggml_types import GGMLType, dequantize
+from bonsai_edge_cpu.isa.selection import selected_isa
 from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS
 from bonsai_edge_cpu.one_matrix import multiply
 
@@ -16,16 +17,16 @@ _NUM_ROWS = 5
 
 @cache
 def smoke_test_failure() -> str | None:
-    """Multiply a small matrix by one token and by a prompt, which take different kernels; return what went wrong."""
+    """Multiply a small matrix by one token, a few and a prompt, each another kernel; return what went wrong."""
     rng = np.random.default_rng(0)
     packed = rng.integers(0, 256, (_NUM_ROWS, 18), dtype=np.uint8)
     packed[:, :2] = np.array([0.5], "<f2").view(np.uint8)
     weights = dequantize(packed, GGMLType.Q1_0)
-    for num_tokens in (1, TABLE_TOKENS):
+    for num_tokens in (1, 3, TABLE_TOKENS):
         x = rng.integers(-127, 128, (num_tokens, 128)).astype(np.float32)
         x[:, ::32] = 127.0  # every group's scale is 1, so that the result is exact
         out = np.zeros((num_tokens, _NUM_ROWS), np.float32)
-        activations = make_activations(num_tokens, 1, TABLE_TOKENS)
+        activations = make_activations(num_tokens, 1, TABLE_TOKENS, selected_isa().spare_tiles)
         multiply(packed, x, activations, make_tables(1, TABLE_TOKENS)[0], make_sums(1, TABLE_TOKENS)[0], out, 1)
         expected = x @ weights.T
         if not np.allclose(out, expected, rtol=1e-5):

@@ -30,11 +30,11 @@ from bonsai_edge_cpu.kernels.dense import dense_matmul
 from bonsai_edge_cpu.kernels.embedding import embed
 from bonsai_edge_cpu.kernels.kv_write import write_keys_values
 from bonsai_edge_cpu.kernels.norm import norm_and_quantize
-from bonsai_edge_cpu.kernels.q1_0 import MIN_TABLE_TOKENS, q1_0_matmul
-from bonsai_edge_cpu.kernels.quantization import interleave, quantize
+from bonsai_edge_cpu.kernels.q1_0 import arrange, q1_0_matmul
+from bonsai_edge_cpu.kernels.quantization import quantize
 
 _Q1_0 = GGMLType.Q1_0.value
-_ROW_GRANULE = 16  # rows of a thread's share: whole tiles and whole vectors
+_ROW_GRANULE = 32  # rows of a thread's share: whole tiles and whole vectors
 
 
 @compiled
@@ -99,8 +99,7 @@ def _share(total, granule, num_threads, thread):
 def _norm(x, rows, weight, eps, work, num_threads, thread):
     first, last = _share(weight.size // BLOCK_COLUMNS, 1, num_threads, thread)
     norm_and_quantize(x, rows, weight, eps, first, last, work)
-    if rows.size >= MIN_TABLE_TOKENS:
-        interleave(work.activations, rows.size, first, last)
+    arrange(work.activations, rows.size, first, last)
 
 
 @inlined_part
@@ -108,8 +107,7 @@ def _quantize(x, num_tokens, work, num_threads, thread):
     first, last = _share(x.shape[1] // BLOCK_COLUMNS, 1, num_threads, thread)
     for token in range(num_tokens):
         quantize(x, token, first, last, work.activations)
-    if num_tokens >= MIN_TABLE_TOKENS:
-        interleave(work.activations, num_tokens, first, last)
+    arrange(work.activations, num_tokens, first, last)
 
 
 @inlined_part

@@ -11,6 +11,7 @@ from bonsai_edge.backend import KernelThroughput
 from bonsai_edge.cpu_step.workspace import BLOCK_COLUMNS, make_activations, make_sums, make_tables
 from bonsai_edge.formats.ggml_types import GGMLType
 from bonsai_edge.profiling.together import best_time_together
+from bonsai_edge_cpu.isa.selection import selected_isa
 from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS
 from bonsai_edge_cpu.one_matrix import multiply
 
@@ -44,6 +45,6 @@ def _work(num_tokens: int) -> partial[None]:
     packed[:, :2] = np.array([1 / 64], "<f2").view(np.uint8)
     x = rng.standard_normal((num_tokens, _BLOCKS * BLOCK_COLUMNS)).astype(np.float32)
     out = np.zeros((num_tokens, _ROWS), np.float32)
-    activations = make_activations(num_tokens, _BLOCKS, TABLE_TOKENS)
+    activations = make_activations(num_tokens, _BLOCKS, TABLE_TOKENS, selected_isa().spare_tiles)
     tables, sums = make_tables(1, TABLE_TOKENS)[0], make_sums(1, TABLE_TOKENS)[0]
     return partial(multiply, packed.reshape(_ROWS, -1), x, activations, tables, sums, out)

@@ -36,6 +36,7 @@ class StepRunner(ModelRunner):
         num_threads: int,
         *,
         table_tokens: int,
+        spare_tiles: int = 0,
         page_layout: str,
     ) -> None:
         self.spec = checkpoint.spec
@@ -50,7 +51,7 @@ class StepRunner(ModelRunner):
         self.weights: Weights = make_weights(checkpoint)
         self.kv_pages = KVPages(self.spec, num_pages, kv_type)
         self.page_bytes = self.kv_pages.page_bytes
-        self.work: Workspace = make_workspace(self.spec, MAX_BATCH_ROWS, num_threads, table_tokens)
+        self.work: Workspace = make_workspace(self.spec, MAX_BATCH_ROWS, num_threads, table_tokens, spare_tiles)
         self.make_ready()
         self._team = ThreadTeam(num_threads)
 

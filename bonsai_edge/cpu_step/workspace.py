@@ -36,7 +36,8 @@ class Activations(NamedTuple):
     max_blocks, 4). negative_sums: int32 (max_rows, max_blocks, 4), minus the sum of each group's quants. The same for
     `table_tokens` tokens side by side, when there are enough of them: columns int8 (max_tiles, max_blocks, 128,
     table_tokens) and column_scales float32 (max_tiles, max_blocks, 4, table_tokens): first the scales of even tokens,
-    then of odd ones, times 2^-16.
+    then of odd ones, times 2^-16. Tiles of columns that no tokens need, and spare ones, are there for what else the
+    kernels of an instruction set bring a few tokens into.
     """
 
     quants: npt.NDArray[np.int8]
@@ -71,16 +72,19 @@ class Workspace(NamedTuple):
     barrier: npt.NDArray[np.int32]
 
 
-def make_workspace(spec: ModelSpec, max_rows: int, num_threads: int, table_tokens: int) -> Workspace:
+def make_workspace(
+    spec: ModelSpec, max_rows: int, num_threads: int, table_tokens: int, spare_tiles: int = 0
+) -> Workspace:
     """Reserve the memory of all intermediate results; the system hands it out when it is first touched.
 
-    `table_tokens` is how many tokens the kernels multiply by tables at a time, which depends on the instruction set.
+    `table_tokens` is how many tokens the kernels multiply by tables at a time, `spare_tiles` how many tiles of columns
+    they want besides; both depend on the instruction set.
     """
     widest = max(spec.hidden_size, spec.attention_size, spec.intermediate_size)
     return Workspace(
         x=spaced_rows(max_rows, spec.hidden_size),
         floats=spaced_rows(max_rows, spec.hidden_size),
-        activations=make_activations(max_rows, widest // BLOCK_COLUMNS, table_tokens),
+        activations=make_activations(max_rows, widest // BLOCK_COLUMNS, table_tokens, spare_tiles),
         tables=make_tables(num_threads, table_tokens),
         sums=make_sums(num_threads, table_tokens),
         q=spaced_rows(max_rows, spec.attention_size),
@@ -96,15 +100,18 @@ def make_workspace(spec: ModelSpec, max_rows: int, num_threads: int, table_token
     )
 
 
-def workspace_bytes(spec: ModelSpec, max_rows: int, num_threads: int, num_logit_rows: int, table_tokens: int) -> int:
+def workspace_bytes(
+    spec: ModelSpec, max_rows: int, num_threads: int, num_logit_rows: int, table_tokens: int, spare_tiles: int = 0
+) -> int:
     """Return the bytes of what `make_workspace` reserves as far as steps with that many logits touch it."""
-    work = make_workspace(spec, max_rows, num_threads, table_tokens)  # costs address space, and memory for a moment
+    # Costs address space, and memory for a moment.
+    work = make_workspace(spec, max_rows, num_threads, table_tokens, spare_tiles)
     arrays = [array for part in work for array in (part if isinstance(part, tuple) else (part,))]
     untouched_rows = max(0, max_rows - num_logit_rows)
     return sum(array.nbytes for array in arrays) - untouched_rows * work.logits[0].nbytes
 
 
-def make_activations(max_rows: int, max_blocks: int, table_tokens: int) -> Activations:
+def make_activations(max_rows: int, max_blocks: int, table_tokens: int, spare_tiles: int = 0) -> Activations:
     """Reserve memory for rows of up to `max_blocks` blocks."""
     max_tiles = -(-max_rows // table_tokens)
     max_rows = max_tiles * table_tokens  # those without a token are computed, too
@@ -112,7 +119,7 @@ def make_activations(max_rows: int, max_blocks: int, table_tokens: int) -> Activ
         aligned_empty((max_rows, max_blocks, BLOCK_COLUMNS), np.int8),
         aligned_empty((max_rows, max_blocks, GROUPS), np.float32),
         aligned_empty((max_rows, max_blocks, GROUPS), np.int32),
-        aligned_empty((max_tiles, max_blocks, BLOCK_COLUMNS, table_tokens), np.int8),
+        aligned_empty((max_tiles + spare_tiles, max_blocks, BLOCK_COLUMNS, table_tokens), np.int8),
         aligned_empty((max_tiles, max_blocks, GROUPS, table_tokens), np.float32),
     )
     result.quants.fill(0)

@@ -10,7 +10,7 @@ import kernel_checks
 pytestmark = pytest.mark.emulated
 
 ARM64 = Path(__file__).parent / "arm64.sh"
-SELECTED_ISA = {"cortex-a72": "neon", "cortex-a76": "neon_dotprod", "max": "neon_dotprod"}
+SELECTED_ISA = {"cortex-a72": "neon", "cortex-a76": "neon_dotprod", "max": "neon_i8mm"}
 PRINT_SELECTED = "from bonsai_edge_cpu.isa.selection import selected_isa; print(selected_isa().name)"
 
 

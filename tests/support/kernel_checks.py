@@ -15,12 +15,13 @@ from bonsai_edge.reference import silu
 from bonsai_edge_cpu.compilation import compiled
 from bonsai_edge_cpu.emit import F32, load, store, vector
 from bonsai_edge_cpu.intrinsics import make_intrinsic
+from bonsai_edge_cpu.isa.selection import selected_isa
 from bonsai_edge_cpu.kernels.activation import silu_multiply
 from bonsai_edge_cpu.kernels.dense import dense_matmul, dot_half, emit_store_half, load_half
 from bonsai_edge_cpu.kernels.embedding import embed
 from bonsai_edge_cpu.kernels.exponential import emit_exp
-from bonsai_edge_cpu.kernels.q1_0 import q1_0_matmul
-from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS, interleave, quantize
+from bonsai_edge_cpu.kernels.q1_0 import arrange, q1_0_matmul
+from bonsai_edge_cpu.kernels.quantization import TABLE_TOKENS, quantize
 from python_calls import callable_from_python
 
 COLUMNS = 8 * np.arange(16) + np.arange(8)[:, None]
@@ -35,12 +36,12 @@ _q1_0_matmul, _dense_matmul, _embed = map(callable_from_python, (q1_0_matmul, de
 def _quantize_rows(x, activations):  # type: ignore[no-untyped-def]
     for token in range(x.shape[0]):
         quantize(x, token, 0, x.shape[1] // 128, activations)
-    interleave(activations, x.shape[0], 0, x.shape[1] // 128)
+    arrange(activations, x.shape[0], 0, x.shape[1] // 128)
 
 
 def quantize_rows(x: Floats) -> Activations:
     """Quantize float32 (num_tokens, num_columns) as the kernels do."""
-    activations = make_activations(x.shape[0], x.shape[1] // 128, TABLE_TOKENS)
+    activations = make_activations(x.shape[0], x.shape[1] // 128, TABLE_TOKENS, selected_isa().spare_tiles)
     _quantize_rows(x, activations)
     per_row = (activations.quants, activations.scales, activations.negative_sums)
     return Activations(*(array[: x.shape[0]] for array in per_row), activations.columns, activations.column_scales)
@@ -77,18 +78,18 @@ def multiply(
 def check_quantization() -> None:
     """Scales are the peak of 32 columns over 127, quants the nearest integers, sums exact; zeros stay zeros."""
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((3, 256)).astype(np.float32)
+    x = rng.standard_normal((TABLE_TOKENS, 256)).astype(np.float32)
     x[1, :128] = 0
     x[2, 5] = -300
     activations = quantize_rows(x)
-    groups = x.reshape(3, 2, 4, 32)
+    groups = x.reshape(TABLE_TOKENS, 2, 4, 32)
     np.testing.assert_allclose(activations.scales, np.abs(groups).max(axis=-1) / 127, rtol=1e-6)
     error = np.abs(dequantize_rows(activations).reshape(groups.shape) - groups)
     assert (error <= 0.5001 * activations.scales[..., None]).all()
-    quants_ = np.zeros((3, 2, 128), np.int32)
-    quants_[:, :, COLUMNS] = activations.quants.reshape(3, 2, 8, 16)
-    np.testing.assert_array_equal(activations.negative_sums, -quants_.reshape(3, 2, 4, 32).sum(axis=-1))
-    np.testing.assert_array_equal(activations.columns[0, :, :, :3].transpose(2, 0, 1), quants_)
+    quants_ = np.zeros((TABLE_TOKENS, 2, 128), np.int32)
+    quants_[:, :, COLUMNS] = activations.quants.reshape(TABLE_TOKENS, 2, 8, 16)
+    np.testing.assert_array_equal(activations.negative_sums, -quants_.reshape(TABLE_TOKENS, 2, 4, 32).sum(axis=-1))
+    np.testing.assert_array_equal(activations.columns[0].transpose(2, 0, 1), quants_)
 
 
 def check_q1_0_matmul() -> None:

@@ -33,6 +33,9 @@ class PortableISA:
     - `vector_rows`: rows of weights in one vector, 128 bits each: the width of the registers.
     - `batch_tokens`: tokens that share the weights of a tile.
     - `table_tokens`: tokens in a vector of the sums that prompts are processed with; see `kernels.q1_0_tables`.
+    - `min_table_tokens`: from so many tokens on those are used, though some of their lanes are then empty.
+    - `few_tokens`: how fewer than that, but not one alone, are multiplied: by "dots", "lookups" or "matrices".
+    - `spare_tiles`: tiles of `table_tokens` to reserve for the forms that this takes.
     - `sum_multiple`: how many times too large `signed_sums` are, a power of two.
     """
 
@@ -40,6 +43,9 @@ class PortableISA:
     vector_rows = 1
     batch_tokens = 2
     table_tokens = 16
+    min_table_tokens = 8
+    few_tokens = "dots"
+    spare_tiles = 0
     sum_multiple = 1
 
     @classmethod

@@ -73,3 +73,15 @@ class NeonDotprod(Neon):
             [builder.sub(token.start(), builder.shl(total, constant(sums, 1))) for total in of_token]
             for token, of_token in zip(tokens, totals, strict=True)
         ]
+
+
+class NeonI8mm(NeonDotprod):
+    """SMMLA multiplies two rows by two tokens; for one token it has nothing to give: recent phones, Jetson Thor."""
+
+    name = "neon_i8mm"
+    few_tokens = "matrices"
+
+    @classmethod
+    def is_supported(cls, cpu_features: Mapping[str, bool]) -> bool:
+        """Need the matrix multiplication of int8 of Armv8.6."""
+        return super().is_supported(cpu_features) and cpu_features.get("i8mm", False)

@@ -9,10 +9,10 @@ from numba.core.registry import cpu_target
 from bonsai_edge.cpu_step.isa_choice import choose_isa
 from bonsai_edge_cpu.isa.avx2 import AVX2
 from bonsai_edge_cpu.isa.base import PortableISA
-from bonsai_edge_cpu.isa.neon import Neon, NeonDotprod
+from bonsai_edge_cpu.isa.neon import Neon, NeonDotprod, NeonI8mm
 from bonsai_edge_cpu.isa.vnni import AVX512VNNI, AVXVNNI
 
-BEST_FIRST: tuple[type[PortableISA], ...] = (AVX512VNNI, AVXVNNI, AVX2, NeonDotprod, Neon, PortableISA)
+BEST_FIRST: tuple[type[PortableISA], ...] = (AVX512VNNI, AVXVNNI, AVX2, NeonI8mm, NeonDotprod, Neon, PortableISA)
 
 
 @cache

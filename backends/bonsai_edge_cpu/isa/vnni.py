@@ -32,6 +32,9 @@ class AVX512VNNI(NativeHalfISA):
     vector_rows = 4
     batch_tokens = 4
     table_tokens = 32
+    min_table_tokens = 22
+    few_tokens = "lookups"
+    spare_tiles = 11
     sum_multiple = 4
 
     @classmethod
@@ -135,6 +138,9 @@ class AVXVNNI(AVX512VNNI):
     vector_rows = 2
     batch_tokens = 2
     table_tokens = 16
+    min_table_tokens = 8
+    few_tokens = "dots"
+    spare_tiles = 0
 
     @classmethod
     def is_supported(cls, cpu_features: Mapping[str, bool]) -> bool:

@@ -33,6 +33,9 @@ from bonsai_edge_cpu.isa.selection import selected_isa
 TABLE_TOKENS = selected_isa().table_tokens
 """Tokens that the table kernel takes at a time."""
 
+MIN_TABLE_TOKENS = selected_isa().min_table_tokens
+"""Fewer tokens than that are not worth a tile of their own."""
+
 _PLANES, _PLANE_BYTES = 8, 16
 _FLOATS = vector(F32, 16)
 _UPPER_HALF = 2.0**-16
