@@ -10,7 +10,7 @@ PYTHON_VERSION ?= 3.11
 MODEL          ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types test-slow test-chaos test-peer test-train test-arm64 kernels wheel fuzz soak bench bench-rpc
+.PHONY: help demo test lint format types test-slow test-chaos test-peer test-train test-arm64 kernels test-cuda cubins cuda-bundle wheel fuzz soak bench bench-rpc
 .PHONY: bench-peer seedling eval-seedling ablation clean
 
 help:  ## list the targets
@@ -57,7 +57,17 @@ demo: $(VENV)/.installed  ## a robot command becomes streamed JSON over ZeroMQ, 
 	$(BIN)/python examples/robot_commands.py
 
 test: lint $(VENV)/.kernels  ## lint, types and the fast tests: what CI runs
-	$(BIN)/python -m pytest -m "not slow and not peer and not emulated" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow and not peer and not emulated and not gpu" $(PYTEST_ARGS)
+
+test-cuda: $(VENV)/.installed-dev  ## the CUDA backend on the GPU of this machine, and compute-sanitizer if it is there
+	BONSAI_EDGE_TEST_GPU=1 $(BIN)/python -m pytest -k cuda tests/backends/test_contract.py $(PYTEST_ARGS)
+	BONSAI_EDGE_TEST_GPU=1 $(BIN)/python -m pytest -m gpu --timeout 1200 tests/backends/cuda $(PYTEST_ARGS)
+
+cubins: $(VENV)/.installed-dev  ## compile the CUDA kernels for the architectures that a wheel ships; needs no GPU
+	$(BIN)/python -m bonsai_edge_cuda.compiler
+
+cuda-bundle: cubins  ## pack what benchmarks/cuda_machine.sh needs on a machine with a GPU and without a network
+	benchmarks/cuda_bundle.sh $(BIN)/python
 
 kernels: $(VENV)/.kernels  ## compile the kernels of the mobile backend for this kind of machine; a few minutes
 

@@ -21,6 +21,7 @@ _NONE = 0  # the address of an array that is left out
 _MATVEC_THREADS = _QUANTIZE_THREADS = _GEMM_THREADS = 256
 _EMBED_THREADS = _HEADS_THREADS = _ATTEND_THREADS = 128
 _HEADS_A_BLOCK = 4
+_HEAD_TILES = {1: 4, 2: 4, 4: 2, 8: 2}  # that a block takes of the output matrix, by the columns
 _GEMM_TILES, _GEMM_TOKENS = 4, 64
 _ATTENTION_ROWS = 16  # of a matrix product of the prefill's attention: heads of a group times rows
 _ATTENTION_WARPS = 4
@@ -74,8 +75,15 @@ class StepKernels:
 
     def head_of_columns(self, columns: int) -> Launch:
         """Return the launch for the logits of the first `columns` of `logit_rows`."""
-        head, norm = self.weights.head, self.weights.output_norm
-        return self._project(columns, self.state.logit_rows(), norm, head, self.work.logits)
+        head, tiles = self.weights.head, _HEAD_TILES[columns]
+        arguments = (self.work.x, self.state.logit_rows(), np.int32(columns), self.weights.output_norm, self._eps)
+        return Launch(
+            f"project_head_c{columns}",
+            (-(-head.num_tiles // tiles), 1, 1),
+            _MATVEC_THREADS,
+            (*arguments, *_tiled(head, self.work.logits)),
+            overlaps=True,
+        )
 
     def head_of_rows(self, first: int, num_rows: int) -> Iterator[Launch]:
         """Yield the launches for the logits of `num_rows` of `logit_rows`, from the `first` on."""

@@ -6,14 +6,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bonsai_edge.formats.checkpoint import Checkpoint, open_checkpoint
-from bonsai_edge.profiling.roofline import weight_bytes_per_token
+from bonsai_edge.formats.checkpoint import open_checkpoint
 from speed.case import Case
 from speed.engine import Engine
 from speed.ours import BonsaiEdge
 from speed.peer import LlamaCpp
-from speed.results import Measurement, Roofs, Run, Shape
+from speed.results import Measurement, Roofs, Run
 from speed.roofs import RoofMeter, blas_environment
+from speed.shape import read_shape
 from speed.worker import Worker
 
 
@@ -55,22 +55,6 @@ def measure_run(
             roofs=roofs,
             measurements=[Measurement(case, *speeds[case]) for case in cases],
         )
-
-
-def read_shape(name: str, checkpoint: Checkpoint) -> Shape:
-    """Return the sizes that limits follow from."""
-    matrices = (
-        tensor.num_rows * tensor.num_columns
-        for tensor_name, tensor in checkpoint.tensors.items()
-        if tensor.num_rows > 1 and tensor_name not in ("token_embd.weight", "output.weight")
-    )
-    return Shape(
-        name=name,
-        file_bytes=checkpoint.num_bytes,
-        weight_bytes=weight_bytes_per_token(checkpoint),
-        kv_bytes=checkpoint.spec.kv_bytes_per_token(),
-        prompt_macs=sum(matrices),
-    )
 
 
 def _show_progress(

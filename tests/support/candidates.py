@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from bonsai_edge.backend import Backend
 from bonsai_edge.reference import ReferenceBackend
 from bonsai_edge_cpu.plugin import CpuBackend
+from bonsai_edge_cuda.plugin import CudaBackend
 from bonsai_edge_metal.plugin import MetalBackend
 from emulated_gpu import EmulatedCudaBackend
 from mobile_kernels import mobile_backend
@@ -34,7 +36,9 @@ class Candidate:
 CANDIDATES = [
     Candidate("reference", ReferenceBackend, least_cosine=0.9999999, tolerance=1e-5),
     Candidate("cpu", CpuBackend),
-    Candidate("cuda (emulated)", EmulatedCudaBackend, head_dims=(64, 128)),
+    Candidate("cuda", CudaBackend, head_dims=(64, 128))
+    if "BONSAI_EDGE_TEST_GPU" in os.environ  # set by `make test-cuda`
+    else Candidate("cuda (emulated)", EmulatedCudaBackend, head_dims=(64, 128)),
     Candidate("metal", MetalBackend, least_cosine=0.999999),  # on the CPU, where MLX takes rows one by one
     Candidate("mobile", mobile_backend),
     Candidate("webgpu", software_webgpu),
