@@ -19,8 +19,10 @@ import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from bonsai_edge.rpc.endpoint_roles import control_endpoint
 from wire import workers
 from wire.account import Counts
 from wire.figures import Latency
@@ -29,6 +31,7 @@ from wire.served import ServedProcess
 from wire.team import Team
 from wire.workers import Assignment, Report, Work
 
+TIMED_SERVE = Path(__file__).parent / "wire" / "timed_serve.py"
 _BURST = 16  # requests of the client that stops reading: as many as a server queues for one client
 _BURST_S = 2.0  # in which its speed is compared; after 3 s without a heartbeat it counts as gone
 _SETTLE_S = 0.5
@@ -57,6 +60,8 @@ class Figures:
     max_tokens: int
     has_priorities: bool
     loaded: Loaded
+    control: dict[str, Latency]
+    """From having a message in hand to having answered it, and what of that was what; see `timed_serve.py`."""
     stopped_reader: list[float]
     """Speed of the others beside a client that stopped reading, as a share of that beside one that reads; by round."""
     idle_core_share: float
@@ -125,6 +130,8 @@ def print_table(figures: Figures) -> None:
     print(f"{'latency, ms':36}{'number':>8}{'p50':>10}{'p99':>10}{'max':>10}")
     for name, latency in loaded.latencies.items():
         print(f"{name:36}{latency}")
+    for name, latency in figures.control.items():
+        print(f"{'control thread, ' + name:36}{latency}")
     if not figures.has_priorities:
         print(f"{'safety request to its first chunk':36}  the server has no priorities")
     print("\nrequests: " + ", ".join(f"{number} {name}" for name, number in asdict(counts).items()))
@@ -166,33 +173,36 @@ def _latencies(reports: list[Report]) -> dict[str, Latency]:
     return {name: Latency.of(durations) for name, durations in sorted(gathered.items())}
 
 
-def _measure(options: argparse.Namespace) -> Figures:
-    with ServedProcess(options.model, backend=options.backend) as served:
+def _measure(options: argparse.Namespace, timings: Path) -> Figures:
+    program = (str(TIMED_SERVE), str(timings))
+    with ServedProcess(options.model, backend=options.backend, program=program) as served:
         with Peer(served.endpoint) as peer:
             welcome: dict[str, Any] = peer.ask("HELLO").body
-        endpoints = welcome.get("endpoints", {})
         assignment = Assignment(
-            work=endpoints.get("work", served.endpoint),
-            control=endpoints.get("control", served.endpoint),
+            work=served.endpoint,
+            control=served.endpoint if options.one_socket else control_endpoint(served.endpoint),
             max_tokens=options.max_tokens,
             requests=options.requests,
+            niceness=options.client_nice,
         )
         has_priorities = "priority" in welcome["features"]
         loaded = measure_loaded(assignment, options.clients, has_priorities)
         stopped = measure_stopped_reader(assignment, options.clients, options.rounds)
         idle = measure_idle(served, options.clients, options.seconds)
-        return Figures(
-            model=welcome["model"],
-            backend=welcome["backend"],
-            clients=options.clients,
-            requests=options.requests,
-            max_tokens=options.max_tokens,
-            has_priorities=has_priorities,
-            loaded=loaded,
-            stopped_reader=stopped,
-            idle_core_share=idle,
-            rss_bytes=served.rss_bytes(),
-        )
+        rss_bytes = served.rss_bytes()
+    return Figures(
+        model=welcome["model"],
+        backend=welcome["backend"],
+        clients=options.clients,
+        requests=options.requests,
+        max_tokens=options.max_tokens,
+        has_priorities=has_priorities,
+        loaded=loaded,
+        control={name: Latency.of(durations) for name, durations in json.loads(timings.read_text()).items()},
+        stopped_reader=stopped,
+        idle_core_share=idle,
+        rss_bytes=rss_bytes,
+    )
 
 
 def main() -> int:
@@ -205,9 +215,12 @@ def main() -> int:
     parser.add_argument("--max-tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5, help="of the stopped reader; 0 leaves it out")
     parser.add_argument("--seconds", type=float, default=10.0, help="of idling")
+    parser.add_argument("--one-socket", action="store_true", help="send PING and CANCEL to work, not to control")
+    parser.add_argument("--client-nice", type=int, default=0, help="niceness of the clients that generate")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     options = parser.parse_args()
-    figures = _measure(options)
+    with TemporaryDirectory() as directory:
+        figures = _measure(options, Path(directory) / "timings.json")
     print_table(figures)
     if options.json is not None:
         options.json.write_text(json.dumps(asdict(figures), indent=2) + "\n")

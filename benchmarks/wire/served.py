@@ -34,8 +34,9 @@ class ServedProcess:
         bind: str | None = None,
         options: Sequence[str] = (),
         enter: Callable[[], None] | None = None,
+        program: Sequence[str] = ("-m", "bonsai_edge"),
     ) -> None:
-        self._command = [sys.executable, "-m", "bonsai_edge", "serve", "--json"]
+        self._command = [sys.executable, *program, "serve", "--json"]
         self._command += ["--model", model, "--backend", backend, *options]
         self._enter = enter
         self.endpoint = bind or f"tcp://127.0.0.1:{_free_port()}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import time
 from collections.abc import Sequence
 from multiprocessing import get_context
 from multiprocessing.context import SpawnProcess
@@ -13,15 +12,34 @@ from multiprocessing.synchronize import Event
 from wire.workers import Assignment, Report, Work
 
 _CONTEXT = get_context("spawn")  # forked processes would share the parent's sockets
-_START_S = 1.0  # for imports and connections
+_START_DEADLINE_S = 120.0  # for imports and connections
 _POLL_S = 0.2
+
+
+class Signal:
+    """The moment at which all begin; who waits for it has said that it is connected."""
+
+    def __init__(self) -> None:
+        self._ready, self._begin = _CONTEXT.Semaphore(0), _CONTEXT.Event()
+
+    def wait(self) -> None:
+        """Wait, in a worker that is ready."""
+        self._ready.release()
+        self._begin.wait()
+
+    def give(self, num_workers: int) -> None:
+        """Let them begin when so many are ready. Raises RuntimeError when that takes too long."""
+        for _ in range(num_workers):
+            if not self._ready.acquire(timeout=_START_DEADLINE_S):
+                raise RuntimeError("A worker did not connect.")
+        self._begin.set()
 
 
 class Team:
     """Add workers, let them begin, and collect their reports."""
 
     def __init__(self) -> None:
-        self._begin, self._end = _CONTEXT.Event(), _CONTEXT.Event()
+        self._begin, self._end = Signal(), _CONTEXT.Event()
         self._reports: Queue[tuple[int, Report]] = _CONTEXT.Queue()
         self._processes: list[SpawnProcess] = []
         self._received: dict[int, Report] = {}
@@ -35,9 +53,8 @@ class Team:
         return number
 
     def begin(self) -> None:
-        """Let all of them work, once they had the time to connect."""
-        time.sleep(_START_S + 0.1 * len(self._processes))
-        self._begin.set()
+        """Let all of them work, once they are connected."""
+        self._begin.give(len(self._processes))
 
     def end(self) -> None:
         """Tell those that work without end to finish."""
@@ -64,6 +81,6 @@ class Team:
 
 
 def _run(
-    work: Work, assignment: Assignment, begin: Event, end: Event, reports: Queue[tuple[int, Report]], number: int
+    work: Work, assignment: Assignment, begin: Signal, end: Event, reports: Queue[tuple[int, Report]], number: int
 ) -> None:
     reports.put((number, work(assignment, begin, end)))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.synchronize import Event
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from wire.account import Account, Counts
 from wire.peer import ENDS, Message, Peer, generation
@@ -34,6 +34,8 @@ class Assignment:
     max_tokens: int
     requests: int = sys.maxsize
     in_flight: int = 1
+    niceness: int = 0
+    """Of processes that generate, which would be other machines' in earnest."""
 
     def body(self) -> dict[str, Any]:
         """Return what a generation is asked for."""
@@ -56,14 +58,22 @@ class Report:
         self.latencies.setdefault(name, []).append(seconds)
 
 
-Work: TypeAlias = Callable[[Assignment, Event, Event], Report]
+class Begin(Protocol):
+    """The moment at which all begin to work."""
+
+    def wait(self) -> None:
+        """Wait for it, connected."""
+
+
+Work: TypeAlias = Callable[[Assignment, Begin, Event], Report]
 """Begins and ends with the two events; makes its connection before the first, so that connecting is not measured."""
 
 
-def generate(assignment: Assignment, begin: Event, end: Event) -> Report:
+def generate(assignment: Assignment, begin: Begin, end: Event) -> Report:
     """Send generations, always `in_flight` of them, until all `requests` have ended."""
     account, report = Account(), Report()
     num_started = 0
+    os.nice(assignment.niceness)
     with Peer(assignment.work) as peer:
         peer.ask("HELLO")
         begin.wait()
@@ -85,7 +95,7 @@ def generate(assignment: Assignment, begin: Event, end: Event) -> Report:
     return report
 
 
-def stop_reading(assignment: Assignment, begin: Event, end: Event) -> Report:
+def stop_reading(assignment: Assignment, begin: Begin, end: Event) -> Report:
     """Send `in_flight` generations, and stand still (SIGSTOP) as soon as they are accepted."""
     with Peer(assignment.work) as peer:
         peer.ask("HELLO")
@@ -97,7 +107,7 @@ def stop_reading(assignment: Assignment, begin: Event, end: Event) -> Report:
     return Report()
 
 
-def ping(assignment: Assignment, begin: Event, end: Event) -> Report:
+def ping(assignment: Assignment, begin: Begin, end: Event) -> Report:
     """Measure how long PINGs take."""
     report = Report()
     with Peer(assignment.control) as peer:
@@ -110,7 +120,7 @@ def ping(assignment: Assignment, begin: Event, end: Event) -> Report:
     return report
 
 
-def cancel(assignment: Assignment, begin: Event, end: Event) -> Report:
+def cancel(assignment: Assignment, begin: Begin, end: Event) -> Report:
     """Measure how long CANCELs take to be acknowledged, and to have their effect on queued and on running requests."""
     report = Report()
     with Peer(assignment.work) as work, Peer(assignment.control) as control:
@@ -125,7 +135,7 @@ def cancel(assignment: Assignment, begin: Event, end: Event) -> Report:
     return report
 
 
-def start_safety(assignment: Assignment, begin: Event, end: Event) -> Report:
+def start_safety(assignment: Assignment, begin: Begin, end: Event) -> Report:
     """Measure how long safety requests wait until they run, as their results say, and for their first chunk."""
     report = Report()
     with Peer(assignment.work) as peer:

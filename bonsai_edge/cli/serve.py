@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bonsai_edge.sensors import Sensor
 
 HALTED_OPTION = "--halted"
+_SWITCH_INTERVAL_S = 0.001  # the longest that the control thread waits for the interpreter; 5 ms otherwise
 
 
 def _parse_watchdog(ctx: click.Context, param: click.Parameter, text: str) -> float | None:
@@ -121,6 +122,7 @@ def serve(
     """
     import os
     import signal
+    import sys
 
     from bonsai_edge.cli.answer import describe_model
     from bonsai_edge.cli.log_format import log_as_json
@@ -154,6 +156,7 @@ def serve(
             )
 
     _allow_many_connections()
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     prefixes = [(path.name, read_prefix(path)) for path in pinned_files]
 
     def load_as_before() -> Model:
