@@ -48,7 +48,7 @@ class _Command(Enum):
     STOP = "stop"
 
 
-_Order: TypeAlias = _Command | Sequence[Reading]
+_Order: TypeAlias = _Command | Sequence[Reading] | frozenset[str]
 
 
 class ControlThread:
@@ -92,6 +92,10 @@ class ControlThread:
         """Have the readings of all sensors published."""
         self._orders.put(readings)
 
+    def cut_subscribers(self, users: frozenset[str]) -> None:
+        """Have nothing more published to users who may not listen any more."""
+        self._orders.put(users)
+
     def stop(self) -> None:
         """End the thread; the sockets may then be closed by the caller."""
         if self._thread.ident is not None:
@@ -130,6 +134,9 @@ class ControlThread:
     def _obey(self, order: _Order) -> None:
         if isinstance(order, _Command):
             self._publisher.note_change()
+            return
+        if isinstance(order, frozenset):
+            self._publisher.cut(order)
             return
         flags = [each.value > 0 for each in order if each.quantity is Quantity.THROTTLED]
         self._desk.is_throttled = any(flags) if flags else None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import zmq
 
+from bonsai_edge.rpc.connection import Connection
 from bonsai_edge.rpc.event_codec import STATUS_TOPIC, TELEMETRY_TOPIC, encode_event, topic_of
 from bonsai_edge.rpc.messages import EVENT_INTERVAL_MS, Event, ServerStatus
+from bonsai_edge.rpc.security.receiving import user_of
 
 _INTERVAL_S = EVENT_INTERVAL_MS / 1000
 _SHORTEST_INTERVAL_S = 0.1  # changes that follow one another faster are told together
@@ -29,6 +31,7 @@ class EventPublisher:
         self.socket = socket
         self._status = status
         self._prefixes: set[bytes] = set()
+        self._users: dict[Connection, str] = {}
         self._published_at = -math.inf
         self._has_changed = False
 
@@ -40,7 +43,15 @@ class EventPublisher:
         """Learn what is subscribed to."""
         with contextlib.suppress(zmq.Again):
             while True:
-                self._take(self.socket.recv(zmq.DONTWAIT))
+                frame = self.socket.recv(zmq.DONTWAIT, copy=False)
+                self._take(frame.bytes)
+                self._note_user(frame)
+
+    def cut(self, users: Container[str]) -> None:
+        """End the connections of users who may not listen any more."""
+        for connection in [connection for connection, user in self._users.items() if user in users]:
+            connection.cut()
+            del self._users[connection]
 
     def publish(self, event: Event) -> None:
         """Send an event to those who want it and can take it."""
@@ -70,6 +81,11 @@ class EventPublisher:
             self._has_changed = True  # the new one knows nothing yet
         else:
             self._prefixes.discard(prefix)
+
+    def _note_user(self, frame: zmq.Frame) -> None:
+        user, connection = user_of(frame), Connection.of(frame)
+        if user is not None and connection is not None:
+            self._users = {each: name for each, name in self._users.items() if each.is_open()} | {connection: user}
 
     def _is_wanted(self, topic: bytes) -> bool:
         return any(topic.startswith(prefix) for prefix in self._prefixes)

@@ -315,6 +315,7 @@ class Server:
                 on_ready(model)
 
     def _end_requests_of(self, keys: frozenset[str]) -> None:
+        self._control.cut_subscribers(keys)
         requests = {request_id: route for key in keys for request_id, route in self._access.alive_of(key).items()}
         for client in {route.client for route in requests.values()}:
             self._scheduler.end_client(client)

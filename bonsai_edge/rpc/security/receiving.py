@@ -27,10 +27,11 @@ def receive(router: zmq.Socket[bytes]) -> Received:
     frames = router.recv_multipart(zmq.DONTWAIT)
     is_delimited = len(frames) > 0 and not frames[0]
     route = Route(identity.bytes, is_delimited, Connection.of(identity))
-    return Received(route, frames[is_delimited:], _user_id(identity))
+    return Received(route, frames[is_delimited:], user_of(identity))
 
 
-def _user_id(frame: zmq.Frame) -> str | None:
+def user_of(frame: zmq.Frame) -> str | None:
+    """Return the user id of the connection that a frame came by, None without one."""
     try:
         return str(frame.get("User-Id"))
     except zmq.ZMQError as exc:

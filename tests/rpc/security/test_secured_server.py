@@ -8,6 +8,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -387,6 +388,22 @@ def test_control_and_events_ask_for_keys_and_roles_too(connect_with: ConnectWith
     assert isinstance(status, ServerStatus)
     assert status.halt_reason == "door open"
     events.close()
+
+
+def test_revoked_key_gets_no_more_events_and_others_do(
+    keyed_server: Server, new_client: NewClient, server_directory: Path
+) -> None:
+    with (
+        Client(keyed_server.endpoints[0], timeout_s=1.0, keys=new_client("arm", Role.GENERATE)) as revoked,
+        Client(keyed_server.endpoints[0], timeout_s=DEADLINE_S, keys=new_client("leg", Role.GENERATE)) as other,
+    ):
+        events, others = revoked.events(), other.events()
+        assert next(events)
+        assert next(others)
+        revoke(server_directory, "arm")
+        with pytest.raises(ServerUnreachableError, match="No event came from"):
+            list(islice(events, 100))
+        assert next(others)
 
 
 def test_events_are_not_for_strangers(keyed_server: Server, new_client: NewClient) -> None:
