@@ -142,6 +142,7 @@ class FakeModel:
     def __post_init__(self) -> None:
         self.free_running = threading.Event()
         self.started: queue.Queue[str] = queue.Queue()  # prompts in the order in which they began to run
+        self.is_waiting = threading.Event()  # a step has begun, and nothing but a permit ends it
         self.closed = threading.Event()
         self.open_generations: list[FakeGeneration] = []
         self.prepared: queue.Queue[str] = queue.Queue()
@@ -183,6 +184,7 @@ class FakeModel:
             if not generation.num_computed and not generation.cancelled():
                 self.started.put(generation.text)
         if not self.free_running.is_set() and not any(generation.cancelled() for generation in generations):
+            self.is_waiting.set()
             assert self._permits.acquire(timeout=DEADLINE_S)
         self.steps.append([generation.text for generation in generations])
         return [generation.step() for generation in generations]

@@ -152,10 +152,10 @@ def test_what_is_beyond_the_limits_is_refused(frame: bytes, problem: str) -> Non
 def test_no_message_keeps_the_network_thread_busy(frame: bytes) -> None:
     times = []
     for _ in range(5):
-        begun_at = time.perf_counter()
+        begun_at = time.thread_time()  # whatever else the machine does
         with contextlib.suppress(ScanError):
             scan(frame)
-        times.append(time.perf_counter() - begun_at)
+        times.append(time.thread_time() - begun_at)
     assert min(times) < 0.1
 
 

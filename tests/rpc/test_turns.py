@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from bonsai_edge.generation import GenerationResult, TextChunk
 from bonsai_edge.rpc.messages import Accepted, Cancel, Cancelling, Generate, Header, Limits, ServerMessage
+from bonsai_edge.rpc.server import Server
 from rpc_requests import ask_status, begin, expect_error, expect_result, new_id
 
 if TYPE_CHECKING:
@@ -32,6 +34,14 @@ def drain(peer: RawPeer, *request_ids: bytes) -> list[list[ServerMessage]]:
         request_id, message = peer.receive()
         found.setdefault(request_id, []).append(message)
     return [found[request_id] for request_id in request_ids]
+
+
+def await_ready(server: Server, request_id: bytes) -> None:
+    """Wait until a request could run, which is a moment after its prompt was prepared."""
+    give_up_at = time.monotonic() + 10
+    while not any(job.request_id == request_id and job.is_ready for job in server._scheduler.jobs()):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.001)
 
 
 def text_of(messages: list[ServerMessage]) -> str:
@@ -72,15 +82,19 @@ def test_the_more_urgent_is_next(peer: RawPeer, model: FakeModel) -> None:
     assert [each for each in order if len(each) > 1] == ["sooner", "later", "background"]
 
 
-def test_safety_takes_a_place_and_runs_alone_and_its_victim_loses_nothing(peer: RawPeer, model: FakeModel) -> None:
+def test_safety_takes_a_place_and_runs_alone_and_its_victim_loses_nothing(
+    peer: RawPeer, model: FakeModel, server: Server
+) -> None:
     victim = begin(peer, "abcdef")
     other = begin(peer, "uvwxyz", Header(stream="none", priority="interactive"))
     model.await_prepared(2)
     model.allow(2)
-    assert peer.expect(victim) == TextChunk(0, "a", [97])
+    while (arrived := peer.receive())[1] == Accepted(0):
+        pass
+    assert arrived == (victim, TextChunk(0, "a", [97]))
     urgent = new_id()
     peer.send(Generate("stop"), urgent, Header(stream="none", priority="safety"))
-    model.await_prepared(1)
+    await_ready(server, urgent)
     model.run_freely()
     of_urgent, of_victim, of_other = drain(peer, urgent, victim, other)
     assert of_urgent[-1].text == "stop"

@@ -20,7 +20,7 @@ from bonsai_edge.errors import EngineHungError, RemoteError
 from bonsai_edge.rpc.client import Client
 from bonsai_edge.rpc.codec import decode_server_message, encode
 from bonsai_edge.rpc.endpoint_roles import control_endpoint
-from bonsai_edge.rpc.messages import Accepted, ErrorMessage, Generate, Halt
+from bonsai_edge.rpc.messages import Accepted, ErrorMessage, Generate, Halt, Progress
 from bonsai_edge.rpc.request_control import EngineSnapshot
 from bonsai_edge.rpc.server import Server
 from bonsai_edge.rpc.watchdog import EngineHung, Watchdog
@@ -39,7 +39,7 @@ HANGING_SERVER = Path(__file__).parents[1] / "support" / "hanging_server.py"
 def test_requests_of_a_hung_engine_are_ended_and_the_server_says_so(
     model: FakeModel, endpoint: str, open_socket: OpenSocket, tmp_path: Path, halt: bool
 ) -> None:
-    server = Server(lambda: model, [endpoint], watchdog_s=WATCHDOG_S)
+    server = Server(lambda: model, [endpoint], watchdog_s=3.0 if halt else WATCHDOG_S)  # the halt must come before it
     errors: list[EngineHungError] = []
 
     def run() -> None:
@@ -52,15 +52,19 @@ def test_requests_of_a_hung_engine_are_ended_and_the_server_says_so(
     thread.start()
     dealer = open_socket(zmq.DEALER, endpoint)
     ids = {new_id(), new_id()}
+    is_hanging = False
     for request_id in ids:
         dealer.send_multipart(encode(Generate("abc"), request_id))
         assert isinstance(decode_server_message(dealer.recv_multipart()).message, Accepted)
+        if halt and not is_hanging:
+            is_hanging = model.is_waiting.wait(DEADLINE_S)  # so that the other one is queued
     if halt:
         open_socket(zmq.DEALER, control_endpoint(endpoint)).send_multipart(encode(Halt("stuck"), new_id()))
     ended = {}
     while len(ended) < 2:
         envelope = decode_server_message(dealer.recv_multipart())
-        ended[envelope.request_id] = envelope.message
+        if not isinstance(envelope.message, Progress | Accepted):
+            ended[envelope.request_id] = envelope.message
     assert ended.keys() == ids
     codes = [message.code for message in ended.values() if isinstance(message, ErrorMessage)]
     assert codes == ["engine_restarted"] * (1 if halt else 2)  # a halt ends what is queued at once
