@@ -19,6 +19,6 @@ mkdir -p "$bundle/wheels"
   "${platforms[@]}" --platform manylinux2014_x86_64 --platform any --dest "$bundle/wheels" "${libraries[@]}"
 source=$(PYTHONPATH=benchmarks "$python" -c 'from llama_cpp_source import fetch_llama_cpp_source as f; print(f())')
 tar -czf "$bundle/llama-cpp.tar.gz" -C "$(dirname "$source")" $(cd "$(dirname "$source")" && ls -d \
-  "$(basename "$source")"/llama_cpp "$(basename "$source")"/vendor/llama.cpp/{CMakeLists.txt,LICENSE,src,ggml,include,cmake} \
+  "$(basename "$source")"/llama_cpp "$(basename "$source")"/vendor/llama.cpp/{CMakeLists.txt,LICENSE,src,ggml,include,cmake,vendor} \
   "$(basename "$source")"/vendor/llama.cpp/models/ggml-vocab-qwen2.gguf)
 du -sh "$bundle"

@@ -5,7 +5,7 @@
 #
 # Needs there: Python 3.12 with NumPy, click, rich, jinja2, tokenizers and matplotlib, CMake, ninja, and the CUDA toolkit
 # (nvcc). All else is in the bundle (`make cuda-bundle`, which is made elsewhere). Builds llama.cpp with CUDA for this GPU
-# meanwhile it tests the backend and makes the models; then measures. OUT gets cuda.json, cuda.svg, page.md and the logs.
+# while it tests the backend and makes the models; then measures. OUT gets cuda.json, cuda.svg, page.md and the logs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bundle=$(realpath "$1")
@@ -20,12 +20,12 @@ tar -xzf "$bundle/llama-cpp.tar.gz" -C "$work/peer"
 source=$(echo "$work"/peer/llama_cpp_python-*)
 export PYTHONPATH="$work/site:$source" PYTHONUNBUFFERED=1
 export BONSAI_EDGE_PEER_CACHE="$work/peer" BONSAI_EDGE_BENCH_CACHE="$work/models" BONSAI_EDGE_KERNEL_CACHE="$work/kernels"
-export LLAMA_CPP_LIB_PATH="$work/build/bin"
+ln -s "$work/build/bin" "$source/llama_cpp/lib"  # where the Python package looks for the libraries
 
 build_llama_cpp() {
   cmake -G Ninja -S "$source/vendor/llama.cpp" -B "$work/build" -DCMAKE_BUILD_TYPE=Release -DGGML_CUDA=ON \
     -DCMAKE_CUDA_ARCHITECTURES=native -DBUILD_SHARED_LIBS=ON -DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TESTS=OFF \
-    -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_CURL=OFF &&
+    -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_OPENSSL=OFF &&
     cmake --build "$work/build" --target llama
 }
 build_llama_cpp > "$out/llama-cpp-build.log" 2>&1 &
