@@ -44,7 +44,8 @@ def check_fates(fates: Counter[str]) -> None:
     """Each request ended in time, with a whole answer or with the reason why there is none."""
     print(dict(fates))
     assert fates.total() == 12
-    assert fates.keys() <= {"stop", "length", "ServerUnreachableError"}
+    # A client that needs more than 1.5 s to come back over such a link finds its request cancelled, and is told so.
+    assert fates.keys() <= {"stop", "length", "cancelled", "ServerUnreachableError"}
 
 
 @pytest.mark.slow
