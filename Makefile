@@ -29,10 +29,6 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install --quiet --group dev
 	@touch $@
 
-$(VENV)/.installed-cuda-build: $(VENV)/.installed-dev
-	$(PIP) install --quiet --group cuda-build
-	@touch $@
-
 $(VENV)/.installed-peer: $(VENV)/.installed-dev
 	CMAKE_ARGS="-DGGML_NATIVE=ON" $(PIP) install --quiet --no-binary llama-cpp-python --editable ".[peer]" --group peer
 	@touch $@

@@ -2,7 +2,7 @@
 
     python benchmarks/cuda_instructions.py NVDISASM [--architecture 9.0] [--unit matvec]
 
-compiles the kernels with NVRTC (dependency group `cuda-build`) and disassembles them with NVIDIA's nvdisasm, which the
+compiles the kernels with NVRTC (dependency group `dev`) and disassembles them with NVIDIA's nvdisasm, which the
 CUDA toolkit and the wheels of Triton hold. A loop is what lies between a conditional branch backwards and its target,
 without the loops inside; code that the compiler has put elsewhere, such as rare cases, is not counted.
 """

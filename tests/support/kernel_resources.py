@@ -2,7 +2,7 @@
 
     python tests/support/kernel_resources.py
 
-compiles everything for everyone and writes the table anew; needs the dependency group `cuda-build`, but no GPU.
+compiles everything for everyone and writes the table anew; needs NVRTC (dependency group `dev`), but no GPU.
 """
 
 from __future__ import annotations

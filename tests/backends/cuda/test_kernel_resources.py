@@ -23,7 +23,7 @@ def nvrtc() -> None:
         version = nvrtc_version()
     except Exception as exc:  # noqa: BLE001  (cuda.bindings has no type of its own for a missing library)
         assert "CI" not in os.environ, "CI must have NVRTC"
-        pytest.skip(f"NVRTC is not there ({exc}); make .venv/.installed-cuda-build")
+        pytest.skip(f"NVRTC is not there ({exc}); it is in the dependency group dev, for Linux")
     assert version == (12, 9)
 
 
