@@ -54,7 +54,9 @@ def build_library(target: Target, folder: Path, jobs: int) -> Path:
         facts = list(pool.map(lambda variant, path: _compile(target, variant, path), target.variants, objects))
         unfinished = Path(name) / target.library
         _link(target, facts, objects, unfinished)
-        library.write_bytes(unfinished.read_bytes())
+        # Renamed, not written over: processes that have the old one mapped would crash.
+        shutil.copy(unfinished, folder / f"{library.name}.new")
+        (folder / f"{library.name}.new").replace(library)
         shutil.copy(_NATIVE / HEADER, folder)
     progress.info("%s: %d KiB for %s.", library, library.stat().st_size // 1024, target.summary)
     return library

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from bonsai_edge_mobile.library import library_path
+from mobile_kernels import mobile_backend
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -47,3 +50,9 @@ def test_wheel_holds_the_profiles_of_boards(wheel_names: set[str]) -> None:
 
 def test_wheel_declares_the_command_and_the_plugins(wheel_names: set[str]) -> None:
     assert any(name.endswith("entry_points.txt") for name in wheel_names)
+
+
+def test_wheel_holds_the_kernels_that_have_been_built_and_their_header(wheel_names: set[str]) -> None:
+    mobile_backend()
+    assert f"bonsai_edge_mobile/lib/{library_path().name}" in wheel_names
+    assert "bonsai_edge_mobile/native/bonsai_edge.h" in wheel_names
