@@ -36,6 +36,7 @@ class KernelBuildError(BonsaiError):
 class _Facts(TypedDict):
     version: str
     table_tokens: int
+    spare_tiles: int
     step_signature: str
 
 
@@ -74,7 +75,8 @@ def _compile(target: Target, variant: Variant, path: Path) -> _Facts:
 
 def _link(target: Target, facts: Sequence[_Facts], objects: Sequence[Path], library: Path) -> None:
     variants = "".join(
-        f"V({variant.isa},{fact['table_tokens']})" for variant, fact in zip(target.variants, facts, strict=True)
+        f"V({variant.isa},{fact['table_tokens']},{fact['spare_tiles']})"
+        for variant, fact in zip(target.variants, facts, strict=True)
     )
     definitions = {
         "VARIANTS": variants,

@@ -48,6 +48,7 @@ class Kernels:
         self.isa = choose_isa(supported)
         self._variant = names.index(self.isa)
         self.table_tokens: int = self._library.bonsai_edge_table_tokens(self._variant)
+        self.spare_tiles: int = self._library.bonsai_edge_spare_tiles(self._variant)
         self._run_step = self._library.bonsai_edge_run_step
         self._run_step.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
         self._run_step.restype = None

@@ -48,7 +48,9 @@ class MobileBackend(Backend):
         from bonsai_edge.cpu_step.workspace import workspace_bytes
         from bonsai_edge_mobile.library import load_kernels
 
-        return workspace_bytes(spec, MAX_BATCH_ROWS, threads, sequences, load_kernels().table_tokens)
+        kernels = load_kernels()
+        sizes = kernels.table_tokens, kernels.spare_tiles
+        return workspace_bytes(spec, MAX_BATCH_ROWS, threads, sequences, *sizes)
 
 
 @hookimpl

@@ -26,7 +26,13 @@ class MobileRunner(StepRunner):
         self._kernels = kernels
         page_layout = f"{kernels.isa}-{kernels.version}-ahead"
         super().__init__(
-            checkpoint, num_pages, kv_type, num_threads, table_tokens=kernels.table_tokens, page_layout=page_layout
+            checkpoint,
+            num_pages,
+            kv_type,
+            num_threads,
+            table_tokens=kernels.table_tokens,
+            spare_tiles=kernels.spare_tiles,
+            page_layout=page_layout,
         )
 
     def make_ready(self) -> None:

@@ -33,6 +33,7 @@ def main() -> None:
     facts = {
         "version": version_hash(),
         "table_tokens": entries.table_tokens,
+        "spare_tiles": entries.spare_tiles,
         "step_signature": entries.step_signature,
         "multiply_signature": entries.multiply_signature,
     }

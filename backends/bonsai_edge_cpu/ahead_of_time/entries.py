@@ -35,10 +35,12 @@ _NUM_ROWS = 2  # of arrays that are only looked at for their types
 class Entries:
     """Collects functions of an object file and says how they are to be called.
 
-    `step_signature` and `multiply_signature` are those of their arguments, `table_tokens` what `make_workspace` asks.
+    `step_signature` and `multiply_signature` are those of their arguments, `table_tokens` and `spare_tiles` what
+    `make_workspace` asks.
     """
 
     table_tokens = TABLE_TOKENS
+    spare_tiles = selected_isa().spare_tiles
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Compile all; of the model only the shapes of arrays count, and not how long they are."""

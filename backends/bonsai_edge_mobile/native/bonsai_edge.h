@@ -50,9 +50,10 @@ void bonsai_edge_multiply(
 
 /* What the Python runtime uses: a whole step of a model. `arguments` is the table of bonsai_edge/cpu_step/arguments.py,
  * whose types are bonsai_edge_step_signature(); kv_type 0 is f16, 1 is q8, 2 is q4. All num_threads threads must call it
- * at once, with the same arguments. bonsai_edge_table_tokens() is a size that some of the arrays have. */
+ * at once, with the same arguments. bonsai_edge_table_tokens() and bonsai_edge_spare_tiles() are sizes of some arrays. */
 const char *bonsai_edge_step_signature(void);
 int bonsai_edge_table_tokens(int variant);
+int bonsai_edge_spare_tiles(int variant);
 void bonsai_edge_run_step(int variant, int kv_type, const int64_t *arguments, int64_t num_threads, int64_t thread);
 
 #ifdef __cplusplus

@@ -1,6 +1,6 @@
 /* Chooses among the variants of each kernel, which LLVM compiled from the kernels of the CPU backend.
  *
- * The build names them in VARIANTS, the fastest first, each as V(name, table_tokens). */
+ * The build names them in VARIANTS, the fastest first, each as V(name, table_tokens, spare_tiles). */
 #include "bonsai_edge.h"
 
 #include "cpu_features.h"
@@ -10,7 +10,7 @@
 typedef void step_function(const int64_t *arguments, int64_t num_threads, int64_t thread);
 typedef void multiply_function(const int64_t *arguments);
 
-#define V(name, table_tokens) \
+#define V(name, table_tokens, spare_tiles) \
     extern step_function bonsai_edge_##name##_step_f16, bonsai_edge_##name##_step_q8, bonsai_edge_##name##_step_q4; \
     extern multiply_function bonsai_edge_##name##_multiply;
 VARIANTS
@@ -19,15 +19,16 @@ VARIANTS
 struct variant {
     const char *name;
     int (*is_supported)(void);
-    int table_tokens;
+    int table_tokens, spare_tiles;
     step_function *step[3];
     multiply_function *multiply;
 };
 
-#define V(name, table_tokens) \
+#define V(name, table_tokens, spare_tiles) \
     {#name, \
      bonsai_edge_has_##name, \
      table_tokens, \
+     spare_tiles, \
      {bonsai_edge_##name##_step_f16, bonsai_edge_##name##_step_q8, bonsai_edge_##name##_step_q4}, \
      bonsai_edge_##name##_multiply},
 static const struct variant variants[] = {VARIANTS};
@@ -48,6 +49,8 @@ EXPORT const char *bonsai_edge_variant_name(int variant) { return variants[varia
 EXPORT int bonsai_edge_variant_is_supported(int variant) { return variants[variant].is_supported(); }
 
 EXPORT int bonsai_edge_table_tokens(int variant) { return variants[variant].table_tokens; }
+
+EXPORT int bonsai_edge_spare_tiles(int variant) { return variants[variant].spare_tiles; }
 
 EXPORT int bonsai_edge_best_variant(void)
 {
@@ -79,7 +82,8 @@ static void describe(int variant, int64_t num_columns, int64_t num_tokens, struc
     arrays[QUANTS] = (struct array){1, 3, {rows, blocks, BONSAI_EDGE_BLOCK_COLUMNS}};
     arrays[SCALES] = (struct array){4, 3, {rows, blocks, GROUPS}};
     arrays[NEGATIVE_SUMS] = (struct array){4, 3, {rows, blocks, GROUPS}};
-    arrays[COLUMNS] = (struct array){1, 4, {tiles, blocks, BONSAI_EDGE_BLOCK_COLUMNS, tokens}};
+    arrays[COLUMNS] = (struct array){
+        1, 4, {tiles + variants[variant].spare_tiles, blocks, BONSAI_EDGE_BLOCK_COLUMNS, tokens}};
     arrays[COLUMN_SCALES] = (struct array){4, 4, {tiles, blocks, GROUPS, tokens}};
     arrays[TABLES] = (struct array){2, 3, {TABLES_OF_BLOCK, ENTRIES, tokens}};
     arrays[SUMS] = (struct array){4, 2, {MAX_TABLE_ROWS, tokens}};

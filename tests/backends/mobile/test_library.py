@@ -21,6 +21,7 @@ EXPORTS = {
     "bonsai_edge_multiply",
     "bonsai_edge_num_variants",
     "bonsai_edge_run_step",
+    "bonsai_edge_spare_tiles",
     "bonsai_edge_step_signature",
     "bonsai_edge_table_tokens",
     "bonsai_edge_variant_is_supported",
@@ -61,7 +62,7 @@ def test_product_agrees_with_numpy(kernels: Kernels, num_rows: int, num_columns:
 @pytest.mark.parametrize(("num_columns", "num_tokens"), [(128, 1), (2048, 17), (640, 100)])
 def test_workspace_is_the_arrays_of_core(kernels: Kernels, num_columns: int, num_tokens: int) -> None:
     """The C file lays out the same arrays: it must know of every change of them."""
-    activations = make_activations(num_tokens, num_columns // 128, kernels.table_tokens)
+    activations = make_activations(num_tokens, num_columns // 128, kernels.table_tokens, kernels.spare_tiles)
     arrays = (*activations, make_tables(1, kernels.table_tokens), make_sums(1, kernels.table_tokens))
     padded = sum(-(-array.nbytes // 64) * 64 for array in arrays)
     assert kernels.workspace_bytes(num_columns, num_tokens) == padded
