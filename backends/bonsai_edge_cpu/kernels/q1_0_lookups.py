@@ -272,7 +272,7 @@ def multiply_by_lookups(
 def _multiply_panel(
     weights, row_bytes, num_blocks, num_tiles, activations, first_token, lookups, num_tokens, sums, ahead
 ):
-    sums.ravel()[: num_tiles * num_tokens * TILE_ROWS] = np.float32(0.0)
+    sums[: num_tiles * num_tokens * TILE_ROWS // sums.shape[1]] = np.float32(0.0)
     for block in range(num_blocks):
         add_block(
             weights + block * BLOCK_BYTES,
