@@ -6,9 +6,15 @@ The quantized types cost what llama.cpp's q8_0 and q4_0 cost: a float16 scale fo
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from bonsai_edge.errors import UnsupportedModelError
+
+if TYPE_CHECKING:
+    from bonsai_edge.model_spec import ModelSpec
 
 PAGE_TOKENS = 32
 """Tokens in one page of the KV cache: small enough to waste little, large enough to stream."""
@@ -39,6 +45,16 @@ class KVType(Enum):
         """Bytes of that many values, whole groups of them, scales included."""
         num_scales = 0 if self is KVType.F16 else num_values // GROUP_VALUES
         return (num_values * self.bits + num_scales * _SCALE_BITS) // 8
+
+
+def require_whole_groups(kv_type: KVType, spec: ModelSpec) -> None:
+    """Raise UnsupportedModelError if the heads of a model do not divide into the groups of a quantized type."""
+    if kv_type is not KVType.F16 and spec.head_dim % GROUP_VALUES:
+        raise UnsupportedModelError(
+            f"The heads of {spec.name} have {spec.head_dim} values, not a multiple of {GROUP_VALUES} as KV type "
+            f"{kv_type.value} needs.",
+            "Use the KV type f16.",
+        )
 
 
 def quantize(kv_type: KVType, x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float16]]:

@@ -14,8 +14,7 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
-from bonsai_edge.errors import UnsupportedModelError
-from bonsai_edge.kv_cache import GROUP_VALUES, PAGE_TOKENS, KVType
+from bonsai_edge.kv_cache import GROUP_VALUES, PAGE_TOKENS, KVType, require_whole_groups
 from bonsai_edge.model_spec import ModelSpec
 from bonsai_edge_metal.compilation import fused
 
@@ -151,12 +150,7 @@ class KVPages:
     """
 
     def __init__(self, spec: ModelSpec, num_pages: int, kv_type: KVType) -> None:
-        if kv_type is not KVType.F16 and spec.head_dim % GROUP_VALUES:
-            raise UnsupportedModelError(
-                f"The heads of {spec.name} have {spec.head_dim} values, not a multiple of {GROUP_VALUES} as KV type "
-                f"{kv_type.value} needs.",
-                "Use the KV type f16.",
-            )
+        require_whole_groups(kv_type, spec)
         plane = _PLANES[kv_type]
         num_slots = num_pages * PAGE_TOKENS
         self.planes = [(plane(num_slots, spec), plane(num_slots, spec)) for _ in range(spec.num_layers)]

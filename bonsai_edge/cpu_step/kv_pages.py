@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bonsai_edge.cpu_step.aligned import aligned_zeros
-from bonsai_edge.errors import UnsupportedModelError
-from bonsai_edge.kv_cache import GROUP_VALUES, PAGE_TOKENS, KVType, dequantize, quantize
+from bonsai_edge.kv_cache import GROUP_VALUES, PAGE_TOKENS, KVType, dequantize, quantize, require_whole_groups
 from bonsai_edge.model_spec import ModelSpec
 
 Bytes = npt.NDArray[np.uint8]
@@ -60,12 +59,7 @@ class KVPages:
     """
 
     def __init__(self, spec: ModelSpec, num_pages: int, kv_type: KVType) -> None:
-        if kv_type is not KVType.F16 and spec.head_dim % GROUP_VALUES:
-            raise UnsupportedModelError(
-                f"The heads of {spec.name} have {spec.head_dim} values, not a multiple of {GROUP_VALUES} as KV type "
-                f"{kv_type.value} needs.",
-                "Use the KV type f16.",
-            )
+        require_whole_groups(kv_type, spec)
         self.kv_type = kv_type
         self._head_dim = spec.head_dim
         self._code_bytes = PAGE_TOKENS * spec.head_dim * kv_type.bits // 8
