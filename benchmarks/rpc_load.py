@@ -175,7 +175,8 @@ def _latencies(reports: list[Report]) -> dict[str, Latency]:
 
 def _measure(options: argparse.Namespace, timings: Path) -> Figures:
     program = (str(TIMED_SERVE), str(timings))
-    with ServedProcess(options.model, backend=options.backend, program=program) as served:
+    serve_options = ["--real-time"] if options.real_time else []
+    with ServedProcess(options.model, backend=options.backend, options=serve_options, program=program) as served:
         with Peer(served.endpoint) as peer:
             welcome: dict[str, Any] = peer.ask("HELLO").body
         assignment = Assignment(
@@ -184,6 +185,7 @@ def _measure(options: argparse.Namespace, timings: Path) -> Figures:
             max_tokens=options.max_tokens,
             requests=options.requests,
             niceness=options.client_nice,
+            is_real_time=options.real_time,
         )
         has_priorities = "priority" in welcome["features"]
         loaded = measure_loaded(assignment, options.clients, has_priorities)
@@ -217,6 +219,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0, help="of idling")
     parser.add_argument("--one-socket", action="store_true", help="send PING and CANCEL to work, not to control")
     parser.add_argument("--client-nice", type=int, default=0, help="niceness of the clients that generate")
+    parser.add_argument(
+        "--real-time", action="store_true", help="serve with this option, and measure in processes of that class; root"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     options = parser.parse_args()
     with TemporaryDirectory() as directory:

@@ -36,10 +36,17 @@ class Assignment:
     in_flight: int = 1
     niceness: int = 0
     """Of processes that generate, which would be other machines' in earnest."""
+    is_real_time: bool = False
+    """Whether those that measure go before all others, so that they do not measure how long they wait themselves."""
 
     def body(self) -> dict[str, Any]:
         """Return what a generation is asked for."""
         return generation(PROMPT, self.max_tokens, temperature=TEMPERATURE)
+
+    def prepare_to_measure(self) -> None:
+        """Get the scheduling class of a process that measures; connections made afterwards have it too."""
+        if self.is_real_time:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 @dataclass
@@ -91,7 +98,7 @@ def generate(assignment: Assignment, begin: Begin, end: Event) -> Report:
                 time.sleep((message.body["retry_after_ms"] or 100) / 1000)
         report.ended_at = time.monotonic()
     report.counts, report.tokens = account.counts(), account.tokens
-    report.latencies["accept"] = account.accept_s
+    report.latencies["accept, at those that generate"] = account.accept_s
     return report
 
 
@@ -110,6 +117,7 @@ def stop_reading(assignment: Assignment, begin: Begin, end: Event) -> Report:
 def ping(assignment: Assignment, begin: Begin, end: Event) -> Report:
     """Measure how long PINGs take."""
     report = Report()
+    assignment.prepare_to_measure()
     with Peer(assignment.control) as peer:
         peer.ask("HELLO")
         begin.wait()
@@ -123,6 +131,7 @@ def ping(assignment: Assignment, begin: Begin, end: Event) -> Report:
 def cancel(assignment: Assignment, begin: Begin, end: Event) -> Report:
     """Measure how long CANCELs take to be acknowledged, and to have their effect on queued and on running requests."""
     report = Report()
+    assignment.prepare_to_measure()
     with Peer(assignment.work) as work, Peer(assignment.control) as control:
         work.ask("HELLO")
         control.ask("HELLO")
@@ -138,6 +147,7 @@ def cancel(assignment: Assignment, begin: Begin, end: Event) -> Report:
 def start_safety(assignment: Assignment, begin: Begin, end: Event) -> Report:
     """Measure how long safety requests wait until they run, as their results say, and for their first chunk."""
     report = Report()
+    assignment.prepare_to_measure()
     with Peer(assignment.work) as peer:
         peer.ask("HELLO")
         begin.wait()
@@ -154,8 +164,13 @@ def start_safety(assignment: Assignment, begin: Begin, end: Event) -> Report:
 
 
 def _cancel_once(work: Peer, control: Peer, body: dict[str, Any], waits_for: str, report: Report) -> None:
+    asked_at = time.monotonic()
     request_id = work.send("REQUEST", body)
-    message = _next_of(work, request_id, ends_with=waits_for)
+    message = _next_of(work, request_id, ends_with="ACCEPTED")
+    if message.kind == "ACCEPTED":
+        report.note("accept", message.at - asked_at)
+        if waits_for != "ACCEPTED":
+            message = _next_of(work, request_id, ends_with=waits_for)
     if message.kind in ENDS:
         return  # rejected, or too quick
     cancelled_at = time.monotonic()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bonsai_edge.sensors import Sensor
 
 HALTED_OPTION = "--halted"
+REAL_TIME_OPTION = "--real-time"
 _SWITCH_INTERVAL_S = 0.001  # the longest that the control thread waits for the interpreter; 5 ms otherwise
 
 
@@ -84,6 +85,12 @@ def _parse_watchdog(ctx: click.Context, param: click.Parameter, text: str) -> fl
     help="Refuse generations from the start, until `bonsai-edge resume`.",
 )
 @click.option(
+    REAL_TIME_OPTION,
+    "is_real_time",
+    is_flag=True,
+    help="Let what answers clients, not what computes, go before all normal programs; needs root or RLIMIT_RTPRIO.",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
@@ -102,6 +109,7 @@ def serve(
     watchdog_s: float | None,
     drain_s: float | None,
     is_halted: bool,
+    is_real_time: bool,
     log_format: str,
     as_json: bool,
 ) -> None:
@@ -173,6 +181,7 @@ def serve(
         keys=None if keys_directory is None else load_server_keys(keys_directory),
         watchdog_s=watchdog_s,
         halt_reason="started halted" if is_halted else None,
+        is_real_time=is_real_time,
         find_sensors=_find_sensors,
         service_manager=ServiceManager.from_environment(),
     )

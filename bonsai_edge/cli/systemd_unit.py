@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from bonsai_edge.cli.serve import REAL_TIME_OPTION
 from bonsai_edge.errors import InvalidRequestError
 
 _HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
@@ -61,7 +62,7 @@ LockPersonality=yes
 RemoveIPC=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 RestrictNamespaces=yes
-RestrictRealtime=yes
+{real_time}
 RestrictSUIDSGID=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
@@ -88,6 +89,7 @@ def systemd_unit(python: str, serve_arguments: Sequence[str], user: str | None) 
         user="DynamicUser=yes" if user is None else f"User={_checked_user(user)}",
         protect_home="read-only" if has_home else "yes",
         network="" if "--keys" in arguments else _LOOPBACK_ONLY,
+        real_time="LimitRTPRIO=1" if REAL_TIME_OPTION in arguments else "RestrictRealtime=yes",
     )
 
 

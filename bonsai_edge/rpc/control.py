@@ -31,6 +31,7 @@ from bonsai_edge.rpc.messages import (
     TelemetryReading,
 )
 from bonsai_edge.rpc.problems import INTERNAL_ERROR, WRONG_ENDPOINT, problem_of, rejection, unsupported_features
+from bonsai_edge.rpc.real_time import go_first
 from bonsai_edge.rpc.security.access import Access
 from bonsai_edge.rpc.security.receiving import Received, receive
 from bonsai_edge.rpc.watchdog import Watchdog
@@ -55,6 +56,7 @@ class ControlThread:
     """Owns the control and the events socket while it runs; `note_change`, `take_readings` and `stop` are for others.
 
     `watch_s` is how long a hung engine may stay unnoticed. `on_defect` is told of an exception that ended the thread.
+    With `is_real_time` it goes before all normal programs of the machine.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class ControlThread:
         service_manager: ServiceManager | None,
         watch_s: float,
         on_defect: Callable[[Exception], None],
+        is_real_time: bool,
     ) -> None:
         self._router = router
         self._publisher = publisher
@@ -75,6 +78,7 @@ class ControlThread:
         self._watchdog = watchdog
         self._service_manager = service_manager
         self._on_defect = on_defect
+        self._is_real_time = is_real_time
         self._longest_wait_s = min(_LONGEST_WAIT_S, watch_s)
         self._alive_at = -math.inf
         self._orders: Mailbox[_Order] = Mailbox()
@@ -105,6 +109,8 @@ class ControlThread:
 
     def _run(self) -> None:
         try:
+            if self._is_real_time:
+                go_first()
             self._loop()
         except Exception as exc:
             logger.exception("The control thread failed.")

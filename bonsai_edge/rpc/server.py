@@ -35,6 +35,7 @@ from bonsai_edge.rpc.messages import MAX_MESSAGE_BYTES, Limits
 from bonsai_edge.rpc.metrics import Metrics
 from bonsai_edge.rpc.outbox import Outbox
 from bonsai_edge.rpc.problems import ENGINE_RESTARTED, NOT_ALLOWED
+from bonsai_edge.rpc.real_time import context_that_goes_first, go_first
 from bonsai_edge.rpc.request_log import log_message
 from bonsai_edge.rpc.scheduler import Scheduler
 from bonsai_edge.rpc.scheduler_control import SchedulerControl, Selected
@@ -94,9 +95,11 @@ class Server:
     Beside each of the endpoints, which take work, it binds one for control and one for events. `load` is called on the
     compute thread once the server answers, so that clients see a server that is loading rather than none; and again for
     the first generation after `idle_unload_s` seconds without one. A loaded engine that has work and does not move for
-    `watchdog_s` seconds is given up with EngineHungError. With a `halt_reason` the server starts halted. What
-    `find_sensors` returns, called on a thread of its own, is read and published. `stop` and `drain` may be called from
-    any thread and from a signal handler. A server runs once. With `keys` it may listen beyond this machine.
+    `watchdog_s` seconds is given up with EngineHungError. With a `halt_reason` the server starts halted. With
+    `is_real_time` the threads that answer clients go before all normal programs of the machine; raises
+    InvalidRequestError where they may not. What `find_sensors` returns, called on a thread of its own, is read and
+    published. `stop` and `drain` may be called from any thread and from a signal handler. A server runs once. With
+    `keys` it may listen beyond this machine.
     """
 
     def __init__(
@@ -109,12 +112,14 @@ class Server:
         keys: ServerKeys | None = None,
         watchdog_s: float | None = DEFAULT_WATCHDOG_S,
         halt_reason: str | None = None,
+        is_real_time: bool = False,
         find_sensors: Callable[[], Sequence[Sensor]] | None = None,
         service_manager: ServiceManager | None = None,
         send_queue_messages: int = 1_000,
     ) -> None:
         limits = limits or Limits()
-        self._context = zmq.Context()
+        self._is_real_time = is_real_time
+        self._context = context_that_goes_first() if is_real_time else zmq.Context()
         self._router = router_socket(self._context, send_queue_messages, MAX_MESSAGE_BYTES)
         control_router = router_socket(self._context, send_queue_messages, _MAX_CONTROL_BYTES)
         events = events_socket(self._context)
@@ -153,6 +158,7 @@ class Server:
             service_manager,
             watch_s=math.inf if watchdog_s is None else watchdog_s / 4,
             on_defect=lambda error: self._events.put(_Defect(error)),
+            is_real_time=is_real_time,
         )
         self._telemetry = None if find_sensors is None else TelemetryThread(find_sensors, self._control.take_readings)
         if halt_reason is not None:
@@ -214,6 +220,8 @@ class Server:
                 if self._telemetry is not None:
                     self._telemetry.start()
                 self._compute.start()
+                if self._is_real_time:
+                    go_first()
                 self._loop(on_ready)
             finally:
                 self._shut_down()

@@ -64,6 +64,13 @@ def test_encrypted_server_may_talk_to_other_machines() -> None:
     assert "IPAddress" not in systemd_unit("/usr/bin/python3", ["--keys", "/etc/keys"], user=None)
 
 
+def test_only_a_server_that_is_to_go_first_may_have_a_real_time_class() -> None:
+    assert "RestrictRealtime=yes\n" in systemd_unit("/usr/bin/python3", [], user=None)
+    unit = systemd_unit("/usr/bin/python3", ["--real-time"], user=None)
+    assert "LimitRTPRIO=1\n" in unit
+    assert "RestrictRealtime" not in unit
+
+
 @pytest.mark.parametrize(
     ("argument", "written"),
     [("a b", '"a b"'), ("50%", '"50%%"'), ("$HOME", '"$$HOME"'), ('"\\', '"\\"\\\\"'), ("", '""'), ("ü", '"ü"')],
