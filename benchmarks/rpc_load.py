@@ -5,8 +5,8 @@
 A server of its own is started. Every client is a process that sends its requests one after the other, while other
 processes ping, cancel queued and running requests, and, where the server has priorities, ask with the class `safety`.
 Then one client asks for much and stops reading (SIGSTOP), and the others' speed is compared with that beside a client
-that asks for the same and reads, in rounds that alternate. Last, the server is left alone with idle connections. Exits
-with 1 when a request was lost, doubled, torn or had gaps.
+that asks for the same and takes its answers whole, in rounds that alternate. Last, the server is left alone with idle
+connections. Exits with 1 when a request was lost, doubled, torn or had gaps.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def measure_stopped_reader(assignment: Assignment, num_clients: int, rounds: int
     """Return the others' speed beside a stopped reader over that beside a reading one, for each round."""
     return [
         _speed_beside(workers.stop_reading, assignment, num_clients)
-        / _speed_beside(workers.generate, assignment, num_clients)
+        / _speed_beside(workers.read_whole, assignment, num_clients)
         for _ in range(rounds)
     ]
 
