@@ -99,7 +99,7 @@ test-peer: $(VENV)/.installed-peer  ## agreement with llama.cpp and MLX; builds 
 test-train: $(VENV)/.installed-train  ## the tests of training and of conversions that need PyTorch
 	$(BIN)/python -m pytest -m "not slow and not peer" tests/plugins/train tests/plugins/convert $(PYTEST_ARGS)
 
-test-arm64: $(VENV)/.installed-dev  ## kernels on emulated Arm boards; see tests/emulated/arm64.sh
+test-arm64: $(VENV)/.installed-dev  ## the CPU and the mobile backend on emulated Arm boards; see tests/emulated/arm64.sh
 	tests/emulated/arm64.sh build
 	$(BIN)/bonsai-edge kernels build --target linux-arm64
 	$(BIN)/python -m pytest -m emulated --timeout 3600 $(PYTEST_ARGS)

@@ -1,11 +1,14 @@
-"""Kernels on emulated Arm boards, compared with NumPy."""
+"""The CPU backend on emulated Arm boards: kernels compared with NumPy, generation with the reference."""
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
+import cpu_generation
 import kernel_checks
+from reference_answers import check_answers
 
 pytestmark = pytest.mark.emulated
 
@@ -34,3 +37,11 @@ def test_kernels_agree_with_numpy(cpu):
 def test_portable_kernels_agree_with_numpy():
     output = run_on("cortex-a72", "env", "BONSAI_EDGE_CPU_ISA=portable", "python3", kernel_checks.__file__)
     assert output.count("passed") == len(kernel_checks.CHECKS)
+
+
+@pytest.mark.parametrize("cpu", SELECTED_ISA)
+def test_generates_as_the_reference_does(cpu):
+    """The first time the step is compiled there, which takes some ten minutes."""
+    found = json.loads(run_on(cpu, "python3", cpu_generation.__file__))
+    assert found["page_layout"].startswith(f"{SELECTED_ISA[cpu]}-")
+    check_answers(found["texts"], found["logits"])

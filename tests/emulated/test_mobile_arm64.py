@@ -7,17 +7,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-import bonsai_edge
 import product_example
 import without_numba
 from bonsai_edge_mobile.targets import TARGETS
+from reference_answers import check_answers
 
 pytestmark = pytest.mark.emulated
 
@@ -41,24 +38,12 @@ def library() -> Path:
     return path
 
 
-@cache
-def expected_results() -> tuple[list[str], np.ndarray[Any, Any]]:
-    """Return what the reference answers, and its logits."""
-    with bonsai_edge.load("seedling", backend="reference") as model:
-        conversations = [[{"role": "user", "content": command}] for command in without_numba.COMMANDS]
-        texts = [model.generate_text(messages, temperature=0).text for messages in conversations]
-        return texts, model.logits(list(range(3, 60)))[-1]
-
-
 @pytest.mark.parametrize("cpu", EXPECTED_ISA)
 def test_generates_without_numba_as_the_reference_does(cpu: str, library: Path) -> None:
     found = json.loads(run_on(cpu, "python3", without_numba.__file__).stdout)
     assert found["backend"] == "mobile"
     assert found["page_layout"].startswith(f"{EXPECTED_ISA[cpu]}-")
-    texts, expected = expected_results()
-    assert found["texts"] == texts
-    logits = np.array(found["logits"])
-    assert (logits @ expected) / np.sqrt((logits @ logits) * (expected @ expected)) > 0.999
+    check_answers(found["texts"], found["logits"])
 
 
 @pytest.mark.parametrize("cpu", EXPECTED_ISA)
