@@ -9,6 +9,7 @@ from bonsai_edge.backend_selection import choose_auto
 from bonsai_edge.cpu_step.isa_choice import ISA_VARIABLE
 from bonsai_edge.plugin_manager import list_backends
 from bonsai_edge_cpu import plugin
+from bonsai_edge_cpu.isa.selection import BEST_FIRST, cpu_features
 from bonsai_edge_cpu.plugin import CpuBackend
 
 
@@ -29,6 +30,18 @@ def test_unknown_instruction_set_makes_the_backend_unavailable_with_the_reason()
     environment = os.environ | {ISA_VARIABLE: "mmx"}
     child = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
     assert "asks for 'mmx'; this processor supports" in child.stdout
+
+
+def test_instruction_set_that_the_processor_lacks_is_refused_before_any_of_it_runs() -> None:
+    lacking = next(isa.name for isa in BEST_FIRST if not isa.is_supported(cpu_features()))
+    code = "from bonsai_edge.cli import main; main()"
+    command = [sys.executable, "-c", code, "generate", "stop", "--backend", "cpu", "--require-backend"]
+    environment = os.environ | {ISA_VARIABLE: lacking}
+    child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert child.returncode == 1
+    assert child.stderr.startswith("Error [backend_unavailable]: ")
+    assert f"asks for '{lacking}'; this processor supports" in child.stderr
+    assert child.stderr.count("\n") == 1
 
 
 def test_describing_the_backend_imports_no_numba() -> None:
