@@ -7,6 +7,7 @@ mean is the business of `checkpoint`.
 from __future__ import annotations
 
 import mmap
+import shlex
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -107,6 +108,11 @@ def _copy_file(path: Path) -> mmap.mmap:
         return read_into_memory(file)
 
 
+def _conversion(directory: Path) -> str:
+    """Return the command that makes a file of a directory, to be pasted into a shell."""
+    return shlex.join(["bonsai-edge", "convert", str(directory), f"{directory.resolve().name}.gguf"])
+
+
 @contextmanager
 def _open_model_file(path: Path) -> Iterator[FileIO]:
     """Open a file that begins as it should; what the system refuses, also while it is being read, is our error."""
@@ -119,7 +125,7 @@ def _open_model_file(path: Path) -> Iterator[FileIO]:
             kind = "a directory" if path.is_dir() else "not a regular file"
             remedy = "Give the path of a .gguf file."
             if (path / "config.json").is_file():  # an MLX pack or a Hugging Face checkpoint
-                remedy = f"Convert it: bonsai-edge convert {path} MODEL.gguf"
+                remedy = f"Convert it: {_conversion(path)}"
             raise ModelNotFoundError(f"{path} is {kind}, not a model file.", remedy)
         with FileIO(path) as file:
             magic = file.read(4)

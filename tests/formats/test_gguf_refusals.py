@@ -57,10 +57,13 @@ def test_directory(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_could_be_converted(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
+    """The remedy is a command line that can be pasted as it is."""
+    directory = tmp_path / "my pack"
+    directory.mkdir()
+    (directory / "config.json").write_text("{}")
     with pytest.raises(ModelNotFoundError) as caught:
-        GGUFFile(tmp_path)
-    assert caught.value.remedy == f"Convert it: bonsai-edge convert {tmp_path} MODEL.gguf"
+        GGUFFile(directory)
+    assert caught.value.remedy == f"Convert it: bonsai-edge convert '{directory}' 'my pack.gguf'"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")

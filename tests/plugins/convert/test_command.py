@@ -1,6 +1,7 @@
 """`bonsai-edge convert`: what it prints, what it leaves alone, and what it never leaves behind."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -30,6 +31,20 @@ def test_a_conversion_is_reported_in_one_line(run, make, tmp_path):
     assert result.stdout == f"{tmp_path}/pack: GGUF to MLX pack, 13 tensors, 34.7 kB of weights, lossless\n"
     assert result.stderr == ""
     assert names(tmp_path) == ["model.gguf", "pack"]
+
+
+def test_a_pack_given_as_a_model_is_refused_with_the_command_that_converts_it(run, make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pack = make.pack(make.gguf()).rename(tmp_path / "my pack")
+    refused = CliRunner().invoke(main, ["generate", "--model", str(pack), "hello"])
+    assert refused.exit_code == 1
+    cause, command = refused.stderr.strip().split(" Convert it: ")
+    assert cause == f"Error [model_not_found]: {pack} is a directory, not a model file."
+    program, convert, *arguments = shlex.split(command)
+    assert (program, convert) == ("bonsai-edge", "convert")
+    assert run(*arguments).exit_code == 0
+    accepted = CliRunner().invoke(main, ["generate", "--model", arguments[1], "--max-tokens", "1", "hello"])
+    assert accepted.exit_code == 0
 
 
 def test_quantizing_warns_and_sums_up_the_errors(run, make, tmp_path):
