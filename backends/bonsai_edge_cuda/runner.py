@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bonsai_edge.backend import Batch, ModelRunner
+from bonsai_edge.backend import Batch
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.kv_cache import PAGE_TOKENS, KVType
 from bonsai_edge.model_spec import ModelSpec
+from bonsai_edge.paged_runner import PagedRunner
 from bonsai_edge.rope import Rope
 from bonsai_edge_cuda.driver import Driver, Graph
 from bonsai_edge_cuda.geometry import COLUMNS, columns_for
@@ -22,7 +23,7 @@ MAX_BATCH_ROWS = 512
 _LEAST_PREFILL_ROWS = 64  # the rows that the matrix products of a prompt take at once
 
 
-class CudaRunner(ModelRunner):
+class CudaRunner(PagedRunner):
     """Runs batches on a device with the kernels loaded into it; activations are int8.
 
     The driver is the runner's from now on and is closed with it.
@@ -42,20 +43,20 @@ class CudaRunner(ModelRunner):
         self.num_pages = num_pages
         self.page_layout = page_layout
         self._driver = driver
-        self._rope = Rope(spec)
-        self._pages = KVPages(driver, spec, num_pages, kv_type)
-        self.page_bytes = self._pages.page_bytes
+        self.rope = Rope(spec)
+        self.kv_pages = KVPages(driver, spec, num_pages, kv_type)
+        self.page_bytes = self.kv_pages.page_bytes
         max_pages = _most_pages(spec, num_pages)
         self._state = StepState(driver, MAX_BATCH_ROWS, max_pages)
         self._work = allocate_workspace(driver, workspace_sizes(spec, MAX_BATCH_ROWS, max_pages * PAGE_TOKENS))
         self._few_logits = driver.allocate_shared(COLUMNS[-1] * spec.vocab_size * 4)
-        cos_sin = self._rope.cos_sin(np.arange(max_pages * PAGE_TOKENS))
+        cos_sin = self.rope.cos_sin(np.arange(max_pages * PAGE_TOKENS))
         driver.upload(self._work.rope, np.ascontiguousarray(np.stack(cos_sin, axis=1)))
         self._kernels = StepKernels(
             spec=spec,
             kv_type=kv_type,
             weights=upload_weights(driver, spec, checkpoint.tensors),
-            pages=self._pages.address,
+            pages=self.kv_pages.address,
             state=self._state,
             work=self._work,
             max_positions=max_pages * PAGE_TOKENS,
@@ -73,22 +74,6 @@ class CudaRunner(ModelRunner):
         self._state.fill(batch, columns, self._kernels.tile_rows)
         self._graphs[columns].launch()
         return self._take_few_logits(len(batch.logit_rows))
-
-    def read_page(self, page: int) -> npt.NDArray[np.uint8]:
-        """Return a copy of a page as `kv_pages` lays it out."""
-        return self._pages.read(page)
-
-    def write_page(self, page: int, content: npt.NDArray[np.uint8]) -> None:
-        """Fill a page; see `ModelRunner.write_page`."""
-        self._pages.write(page, content)
-
-    def copy_page(self, source: int, destination: int) -> None:
-        """Copy one page over another."""
-        self._pages.copy(source, destination)
-
-    def rotate_keys(self, page: int, num_positions: int) -> None:
-        """Turn the keys of a page; see `ModelRunner.rotate_keys`."""
-        self._pages.store_keys(page, self._rope.move(self._pages.load_keys(page), num_positions))
 
     def close(self) -> None:
         """Give the memory of the device back."""

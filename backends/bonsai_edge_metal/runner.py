@@ -8,9 +8,10 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
-from bonsai_edge.backend import Batch, ModelRunner
+from bonsai_edge.backend import Batch
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.kv_cache import PAGE_TOKENS, KVType
+from bonsai_edge.paged_runner import PagedRunner
 from bonsai_edge.rope import Rope
 from bonsai_edge.version import __version__
 from bonsai_edge_metal.decoder import Decoder, attend
@@ -19,7 +20,7 @@ from bonsai_edge_metal.memory import MAX_BATCH_ROWS, default_dtype, step_bytes
 from bonsai_edge_metal.placement import Reach, reaches, written_slots
 
 
-class MetalRunner(ModelRunner):
+class MetalRunner(PagedRunner):
     """Runs batches with MLX; weights are copied into its memory.
 
     `dtype` is what products are computed in: float16 on a GPU, which accumulates in float32; float32 on a CPU.
@@ -27,6 +28,7 @@ class MetalRunner(ModelRunner):
 
     max_batch_rows = MAX_BATCH_ROWS
     num_threads = 1
+    kv_pages: KVPages
 
     def __init__(self, checkpoint: Checkpoint, num_pages: int, kv_type: KVType, dtype: mx.Dtype | None = None) -> None:
         self.spec = checkpoint.spec
@@ -36,9 +38,9 @@ class MetalRunner(ModelRunner):
         self.page_bytes = PAGE_TOKENS * self.spec.kv_bytes_per_token(kv_type)
         self._dtype = dtype or default_dtype()
         self.page_layout = f"{__version__}-mlx-{version('mlx')}-{self._dtype}"
-        self._rope = Rope(self.spec)
+        self.rope = Rope(self.spec)
         self._decoder = Decoder(self.spec, checkpoint.tensors, self._dtype)
-        self._kv_pages = KVPages(self.spec, num_pages, kv_type)
+        self.kv_pages = KVPages(self.spec, num_pages, kv_type)
         mx.set_cache_limit(step_bytes(self.spec, 1))  # what MLX keeps of freed arrays; without a limit, nearly all
 
     def forward(self, batch: Batch) -> npt.NDArray[np.float32]:
@@ -55,37 +57,21 @@ class MetalRunner(ModelRunner):
 
             x = self._decoder.run_layer(layer, x, positions, attention)
         if not len(batch.logit_rows):
-            self._kv_pages.evaluate()
+            self.kv_pages.evaluate()
             return np.zeros((0, self.spec.vocab_size), np.float32)
         logits = self._decoder.logits(x[mx.array(batch.logit_rows)])
-        mx.eval(logits, *self._kv_pages.arrays)
+        mx.eval(logits, *self.kv_pages.arrays)
         return np.array(logits)
-
-    def read_page(self, page: int) -> npt.NDArray[np.uint8]:
-        """Return a copy of a page; see `ModelRunner.read_page`."""
-        return self._kv_pages.read(page)
-
-    def write_page(self, page: int, content: npt.NDArray[np.uint8]) -> None:
-        """Fill a page; see `ModelRunner.write_page`."""
-        self._kv_pages.write(page, content)
-
-    def copy_page(self, source: int, destination: int) -> None:
-        """Copy one page over another."""
-        self._kv_pages.copy(source, destination)
-
-    def rotate_keys(self, page: int, num_positions: int) -> None:
-        """Turn the keys of a page; see `ModelRunner.rotate_keys`."""
-        self._kv_pages.store_keys(page, self._rope.move(self._kv_pages.load_keys(page), num_positions))
 
     def close(self) -> None:
         """Let go of the memory, also of what MLX keeps for later."""
-        del self._decoder, self._kv_pages, self.tensors
+        del self._decoder, self.kv_pages, self.tensors
         mx.clear_cache()
 
     def _attend(
         self, layer: int, q: mx.array, k: mx.array, v: mx.array, slots: mx.array, sequences: list[Reach]
     ) -> mx.array:
-        keys, values = self._kv_pages.planes[layer]
+        keys, values = self.kv_pages.planes[layer]
         keys.store(slots, k)
         values.store(slots, v)
         attended = [

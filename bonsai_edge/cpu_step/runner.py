@@ -7,19 +7,20 @@ from abc import abstractmethod
 import numpy as np
 import numpy.typing as npt
 
-from bonsai_edge.backend import Batch, ModelRunner
+from bonsai_edge.backend import Batch
 from bonsai_edge.cpu_step.kv_pages import KVPages
 from bonsai_edge.cpu_step.tables import Dimensions, StepInput, Weights, make_dimensions, make_weights
 from bonsai_edge.cpu_step.threads import Part, ThreadTeam
 from bonsai_edge.cpu_step.workspace import Workspace, make_workspace
 from bonsai_edge.formats.checkpoint import Checkpoint
 from bonsai_edge.kv_cache import KVType
+from bonsai_edge.paged_runner import PagedRunner
 from bonsai_edge.rope import Rope
 
 MAX_BATCH_ROWS = 64
 
 
-class StepRunner(ModelRunner):
+class StepRunner(PagedRunner):
     """Runs batches with kernels whose activations are int8; weights are read where the file is mapped.
 
     A backend says in `part` how a thread makes the call. `table_tokens` is how many tokens its kernels multiply by
@@ -27,6 +28,7 @@ class StepRunner(ModelRunner):
     """
 
     max_batch_rows = MAX_BATCH_ROWS
+    kv_pages: KVPages
 
     def __init__(
         self,
@@ -73,22 +75,6 @@ class StepRunner(ModelRunner):
         return StepInput(
             batch.token_ids, batch.positions, batch.sequence_ids, batch.page_tables, batch.logit_rows, cos, sin
         )
-
-    def read_page(self, page: int) -> npt.NDArray[np.uint8]:
-        """Return a copy of a page as `kv_pages` lays it out."""
-        return self.kv_pages.read(page)
-
-    def write_page(self, page: int, content: npt.NDArray[np.uint8]) -> None:
-        """Fill a page; see `ModelRunner.write_page`."""
-        self.kv_pages.write(page, content)
-
-    def copy_page(self, source: int, destination: int) -> None:
-        """Copy one page over another."""
-        self.kv_pages.copy(source, destination)
-
-    def rotate_keys(self, page: int, num_positions: int) -> None:
-        """Turn the keys of a page; see `ModelRunner.rotate_keys`."""
-        self.kv_pages.store_keys(page, self.rope.move(self.kv_pages.load_keys(page), num_positions))
 
     def close(self) -> None:
         """End the threads and let go of the memory."""
