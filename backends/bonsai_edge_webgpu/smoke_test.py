@@ -37,7 +37,7 @@ def multiply(
     count = gpu.upload(np.array([num_tokens], np.uint32))
     activations = gpu.buffer(x.size), gpu.buffer(x.size // 4)
     out = gpu.buffer(num_tokens * num_rows * 4) if start is None else gpu.upload(start)
-    quantize = gpu.kernel(["quantized_group", "quantize"], "wwru", WIDTH=num_columns)
+    quantize = gpu.kernel(["quantized_group", "each_group", "quantize"], "wwru", WIDTH=num_columns)
     product = Product(gpu, matrix, out, activations, count, accumulate=start is not None)
     groups = Launch(quantize.bind(*activations, gpu.upload(x), count), (-(-x.size // 32 // 64), 1))
     gpu.run([groups, product.launch(num_tokens)])

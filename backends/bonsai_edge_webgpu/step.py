@@ -61,7 +61,7 @@ class Step:
 
     def _body(self) -> list[LaunchFor]:
         spec, buffers = self._spec, self._buffers
-        embed = self._gpu.kernel(["embed"], "wrrr", WIDTH=spec.hidden_size)
+        embed = self._gpu.kernel(["row", "embed"], "wrrr", WIDTH=spec.hidden_size)
         bound = embed.bind(buffers.x, self._embedding.signs, self._embedding.scales, buffers.rows)
         launches = [_per_row(bound)]
         kernels = _LayerKernels(self._gpu, spec)
@@ -127,11 +127,11 @@ class _LayerKernels:
     def __init__(self, gpu: Gpu, spec: ModelSpec) -> None:
         heads = {"NUM_HEADS": spec.num_heads, "NUM_KV_HEADS": spec.num_kv_heads, "HEAD_DIM": spec.head_dim}
         self.norm = _norm_kernel(gpu, spec)
-        self.heads = gpu.kernel(["heads"], "wwwrrrr", **heads, EPSILON=spec.rms_norm_eps)
+        self.heads = gpu.kernel(["row", "workgroup_sum", "heads"], "wwwrrrr", **heads, EPSILON=spec.rms_norm_eps)
         scale = 1 / math.sqrt(spec.head_dim)
-        self.attention = gpu.kernel(["attention"], "wrrrrru", **heads, PAGE_TOKENS=PAGE_TOKENS, SCALE=scale)
-        self.quantize = gpu.kernel(["quantized_group", "quantize"], "wwru", WIDTH=spec.attention_size)
-        self.swiglu = gpu.kernel(["quantized_group", "swiglu"], "wwru", WIDTH=spec.intermediate_size)
+        self.attention = gpu.kernel(["row", "attention"], "wrrrrru", **heads, PAGE_TOKENS=PAGE_TOKENS, SCALE=scale)
+        self.quantize = gpu.kernel(["quantized_group", "each_group", "quantize"], "wwru", WIDTH=spec.attention_size)
+        self.swiglu = gpu.kernel(["quantized_group", "each_group", "swiglu"], "wwru", WIDTH=spec.intermediate_size)
 
 
 class _Buffers:
@@ -174,7 +174,7 @@ def step_bytes(spec: ModelSpec) -> int:
 
 def _norm_kernel(gpu: Gpu, spec: ModelSpec) -> Kernel:
     constants = {"WIDTH": spec.hidden_size, "EPSILON": spec.rms_norm_eps}
-    return gpu.kernel(["quantized_group", "norm"], "wwrrr", **constants)
+    return gpu.kernel(["quantized_group", "workgroup_sum", "norm"], "wwrrr", **constants)
 
 
 def _per_row(bound: Bound, num_heads: int | None = None) -> LaunchFor:

@@ -1,13 +1,6 @@
 // One query head of one row a workgroup: an online softmax over the pages of its sequence, 64 positions at a time.
 // Constants: NUM_HEADS, NUM_KV_HEADS, HEAD_DIM, PAGE_TOKENS, SCALE.
 
-struct Row {
-  token_id: u32,
-  position: u32,
-  sequence: u32,
-  slot: u32,
-}
-
 @group(0) @binding(0) var<storage, read_write> out: array<f32>;
 @group(0) @binding(1) var<storage, read> queries: array<f32>;
 @group(0) @binding(2) var<storage, read> keys: array<u32>;

@@ -1,12 +1,5 @@
 // The rows of the 1-bit embedding that belong to tokens, as numbers: a thread a column. Constants: WIDTH.
 
-struct Row {
-  token_id: u32,
-  position: u32,
-  sequence: u32,
-  slot: u32,
-}
-
 @group(0) @binding(0) var<storage, read_write> x: array<f32>;
 @group(0) @binding(1) var<storage, read> signs: array<u32>;
 @group(0) @binding(2) var<storage, read> weight_scales: array<u32>;

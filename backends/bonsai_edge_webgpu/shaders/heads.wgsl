@@ -2,13 +2,6 @@
 // A row of qkv is NUM_HEADS queries, NUM_KV_HEADS keys, as many values. `norms` is the weight for queries, then for keys.
 // Constants: NUM_HEADS, NUM_KV_HEADS, HEAD_DIM, EPSILON.
 
-struct Row {
-  token_id: u32,
-  position: u32,
-  sequence: u32,
-  slot: u32,
-}
-
 @group(0) @binding(0) var<storage, read_write> queries: array<f32>;
 @group(0) @binding(1) var<storage, read_write> keys: array<u32>;
 @group(0) @binding(2) var<storage, read_write> values: array<u32>;
@@ -19,7 +12,6 @@ struct Row {
 
 const PAIRS = HEAD_DIM / 2u;
 
-var<workgroup> squares: array<f32, 64>;
 var<workgroup> turned: array<f32, HEAD_DIM>;
 
 @compute @workgroup_size(64)
@@ -38,15 +30,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   for (var i = thread; i < HEAD_DIM; i += 64u) {
     sum += qkv[start + i] * qkv[start + i];
   }
-  squares[thread] = sum;
-  workgroupBarrier();
-  for (var half = 32u; half > 0u; half >>= 1u) {
-    if (thread < half) {
-      squares[thread] += squares[thread + half];
-    }
-    workgroupBarrier();
-  }
-  let factor = 1.0 / sqrt(squares[0] / f32(HEAD_DIM) + EPSILON);
+  let factor = 1.0 / sqrt(workgroup_sum(thread, sum) / f32(HEAD_DIM) + EPSILON);
   let norm = select(0u, HEAD_DIM, head >= NUM_HEADS);
   for (var i = thread; i < PAIRS; i += 64u) {
     let angle = cos_sin[row * PAIRS + i];

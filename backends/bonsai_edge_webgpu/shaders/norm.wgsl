@@ -5,8 +5,6 @@
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
 @group(0) @binding(4) var<storage, read> source_rows: array<u32>;
 
-var<workgroup> squares: array<f32, 64>;
-
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let start = source_rows[workgroup.x] * WIDTH;
@@ -14,15 +12,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   for (var i = thread; i < WIDTH; i += 64u) {
     sum += x[start + i] * x[start + i];
   }
-  squares[thread] = sum;
-  workgroupBarrier();
-  for (var half = 32u; half > 0u; half >>= 1u) {
-    if (thread < half) {
-      squares[thread] += squares[thread + half];
-    }
-    workgroupBarrier();
-  }
-  let factor = 1.0 / sqrt(squares[0] / f32(WIDTH) + EPSILON);
+  let factor = 1.0 / sqrt(workgroup_sum(thread, sum) / f32(WIDTH) + EPSILON);
   for (var group = thread; group < WIDTH / 32u; group += 64u) {
     var values: array<f32, 32>;
     for (var i = 0u; i < 32u; i++) {

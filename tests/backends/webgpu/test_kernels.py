@@ -47,7 +47,7 @@ def test_rows_are_rounded_to_int8_in_groups_of_32(gpu) -> None:
     x = (rng.standard_normal((5, 640)) * 10.0 ** rng.uniform(-4, 4, (5, 1))).astype(np.float32)
     x[1, :32] = 0
     count = gpu.upload(np.array([5], np.uint32))
-    found = quantize(gpu, ["quantized_group", "quantize"], 640, x, ("wwru", {}), [count], 2, rows=5)
+    found = quantize(gpu, ["quantized_group", "each_group", "quantize"], 640, x, ("wwru", {}), [count], 2, rows=5)
     step = np.abs(x.reshape(5, -1, 32)).max(axis=-1, keepdims=True) / 127
     assert (np.abs(found - x).reshape(step.shape[0], -1, 32) <= 0.5001 * step).all()
 
@@ -58,7 +58,7 @@ def test_norm_is_that_of_the_reference_for_the_rows_that_are_chosen(gpu) -> None
     chosen = np.array([4, 0, 4], np.uint32)
     buffers = [gpu.upload(weight), gpu.upload(chosen)]
     access = ("wwrrr", {"EPSILON": 1e-6})
-    found = quantize(gpu, ["quantized_group", "norm"], 384, x, access, buffers, 3, rows=3)
+    found = quantize(gpu, ["quantized_group", "workgroup_sum", "norm"], 384, x, access, buffers, 3, rows=3)
     expected = rms_norm(x[chosen], weight, 1e-6)
     step = np.abs(expected.reshape(3, -1, 32)).max(axis=-1, keepdims=True) / 127
     assert (np.abs(found - expected).reshape(3, -1, 32) <= 0.501 * step).all()
@@ -69,7 +69,7 @@ def test_swiglu_is_that_of_the_reference(gpu) -> None:
     gate[0, 0] = -200.0  # exp(200) is infinity, and the result 0
     count = gpu.upload(np.array([3], np.uint32))
     x = np.concatenate([gate, up], axis=1)
-    found = quantize(gpu, ["quantized_group", "swiglu"], 256, x, ("wwru", {}), [count], 1, rows=3)
+    found = quantize(gpu, ["quantized_group", "each_group", "swiglu"], 256, x, ("wwru", {}), [count], 1, rows=3)
     expected = silu(gate) * up
     step = np.abs(expected.reshape(3, -1, 32)).max(axis=-1, keepdims=True) / 127
     assert (np.abs(found - expected).reshape(3, -1, 32) <= 0.501 * step).all()
