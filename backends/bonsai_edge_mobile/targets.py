@@ -41,6 +41,7 @@ _X86_64 = (
 )
 # Android and Apple keep register x18 for themselves, so nobody gets it.
 _ARM64 = (
+    Variant("neon_i8mm", "generic", "+neon,+fp-armv8,+v8.2a,+dotprod,+i8mm,+reserve-x18"),
     Variant("neon_dotprod", "generic", "+neon,+fp-armv8,+v8.2a,+dotprod,+reserve-x18"),
     Variant("neon", "generic", "+neon,+fp-armv8,+reserve-x18"),
 )

@@ -4,13 +4,14 @@
 #   tests/emulated/arm64.sh build
 #       makes the tree if there is none (some minutes), and installs there the aarch64 wheels of what pyproject.toml
 #       asks for if that has changed. The tree lies in $BONSAI_EDGE_ARM64_ROOT or ~/.cache/bonsai-edge-arm64.
-#   tests/emulated/arm64.sh run [--cpu CPU] -- COMMAND [ARGUMENT ...]
+#   tests/emulated/arm64.sh run [--cpu CPU] [--without-numba] -- COMMAND [ARGUMENT ...]
 #       runs a command there as cortex-a76 (the default: Raspberry Pi 5), cortex-a72 (Raspberry Pi 4) or max (all that
 #       QEMU knows, with i8mm).
 #
 # The command starts in the current directory. It sees this repository, the current directory and /tmp under their own
 # names, `python3` with the dependencies, pytest and the project itself (its sources, not a copy), and a home of its own
-# that is kept, with the cache of compiled kernels. Of the environment it sees nothing: `-- env NAME=VALUE COMMAND`
+# that is kept, with the cache of compiled kernels. With --without-numba `python3` is that of another environment, in
+# which Numba and llvmlite have not been installed. Of the environment it sees nothing: `-- env NAME=VALUE COMMAND`
 # sets variables. The network is this machine's.
 #
 # Needs Debian or Ubuntu, root (or sudo), the packages debootstrap and qemu-user-static, and a kernel that lets
@@ -22,6 +23,7 @@ root="$(realpath -m "${BONSAI_EDGE_ARM64_ROOT:-$HOME/.cache/bonsai-edge-arm64}")
 tree="$root/tree"
 python="$repository/.venv/bin/python"
 suite=bookworm # Python 3.11, as on Raspberry Pi OS
+environment=venv without_numba=venv-without-numba # of Python, in /opt/bonsai-edge of the tree
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
@@ -52,7 +54,7 @@ install_wheels() {
     scratch="$(mktemp -d)"
     "$python" -m pip wheel --quiet --no-deps --wheel-dir "$scratch" "$repository"
     "$python" -m zipfile -e "$scratch"/bonsai_edge-*.whl "$scratch"
-    wanted="$(grep '^Requires-Dist' "$scratch"/bonsai_edge-*.dist-info/METADATA | sort | sha256sum)"
+    wanted="$(grep '^Requires-Dist' "$scratch"/bonsai_edge-*.dist-info/METADATA | sort | sha256sum) $without_numba"
     if [ "$wanted" != "$(cat "$root/installed" 2>/dev/null)" ]; then
         for tag in manylinux_2_36 manylinux_2_34 manylinux_2_28 manylinux_2_27 manylinux_2_17 manylinux2014; do
             platforms+=(--platform "${tag}_aarch64")
@@ -64,8 +66,10 @@ install_wheels() {
         rm "$scratch"/wheels/bonsai_edge-*.whl # `run` shows the sources instead
         as_root rm -rf "$tree/opt/bonsai-edge/wheels"
         as_root cp -r "$scratch/wheels" "$tree/opt/bonsai-edge/"
-        as_root chroot "$tree" sh -c 'cd /opt/bonsai-edge &&
-            venv/bin/python -m pip install --quiet --no-index --no-deps wheels/*.whl && rm -r wheels'
+        as_root chroot "$tree" sh -c 'cd /opt/bonsai-edge && pip="venv/bin/python -m pip --quiet" &&
+            $pip install --no-index --no-deps wheels/*.whl && rm wheels/numba-* wheels/llvmlite-* &&
+            python3 -m venv --clear --without-pip "$0" &&
+            $pip --python "$0" install --no-index --no-deps wheels/*.whl && rm -r wheels' "$without_numba"
         echo "$wanted" >"$root/installed"
     fi
     rm -r "$scratch"
@@ -74,7 +78,8 @@ install_wheels() {
 run() {
     local cpu=cortex-a76 llvm_cpu features metadata
     if [ "${1:-}" = --cpu ]; then cpu="$2" && shift 2; fi
-    [ "${1:-}" = -- ] || fail "run expects [--cpu CPU] -- COMMAND, not '${1:-}'."
+    if [ "${1:-}" = --without-numba ]; then environment="$without_numba" && shift; fi
+    [ "${1:-}" = -- ] || fail "run expects [--cpu CPU] [--without-numba] -- COMMAND, not '${1:-}'."
     shift
     # LLVM reads what a processor can do from /proc/cpuinfo, which is this machine's under emulation.
     case "$cpu" in
@@ -89,7 +94,7 @@ run() {
     register_emulator
     as_root unshare --mount "$here/enter_tree.sh" "$tree" "$repository" "$PWD" "$metadata" \
         env -i HOME=/root LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 \
-        PATH=/opt/bonsai-edge/venv/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
+        PATH="/opt/bonsai-edge/$environment/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
         PYTHONPATH="$repository:$repository/backends:$repository/devices:$repository/plugins:/opt/bonsai-edge/metadata" \
         QEMU_CPU="$cpu" NUMBA_CPU_NAME="$llvm_cpu" NUMBA_CPU_FEATURES="$features" "$@"
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 import bonsai_edge
-from without_numba import COMMANDS
+from robot_answers import COMMANDS, PROMPT
 
 if __name__ == "__main__":
     with bonsai_edge.load("seedling", backend="cpu", require_backend=True, kv="f16", threads=1) as model:
@@ -16,6 +16,6 @@ if __name__ == "__main__":
         found = {
             "page_layout": model.engine.runner.page_layout,
             "texts": [answer.text for answer in answers],
-            "logits": model.logits(list(range(3, 60)))[-1].tolist(),
+            "logits": model.logits(PROMPT)[-1].tolist(),
         }
     print(json.dumps(found))

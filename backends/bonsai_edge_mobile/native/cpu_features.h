@@ -5,6 +5,7 @@
 int bonsai_edge_has_avx512_vnni(void);
 int bonsai_edge_has_avx_vnni(void);
 int bonsai_edge_has_avx2(void);
+int bonsai_edge_has_neon_i8mm(void);
 int bonsai_edge_has_neon_dotprod(void);
 int bonsai_edge_has_neon(void);
 int bonsai_edge_has_portable(void);
