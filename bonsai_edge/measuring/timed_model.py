@@ -48,8 +48,8 @@ class TimedModel:
                     break
 
     def step_s(self, step: Step) -> float:
-        """Return the lower quartile of a step's times, for noise only makes steps longer."""
-        return float(np.percentile(self._durations_s[step], 25))
+        """Return the median of a step's times: what a run of many such steps takes for each, but for rare long ones."""
+        return float(np.median(self._durations_s[step]))
 
     def close(self) -> None:
         """Release the runner."""
