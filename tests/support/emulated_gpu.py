@@ -56,6 +56,10 @@ class EmulatedLibcuda:
         """Say how much memory the device has."""
         self._library.emulated_set_memory(ctypes.c_size_t(num_bytes))
 
+    def set_integrated(self, is_integrated: bool) -> None:
+        """Say whether the device has the memory of the machine, as a Jetson has, and not its own."""
+        self._library.emulated_set_integrated(int(is_integrated))
+
 
 class EmulatedCudaBackend(CudaBackend):
     """The CUDA backend on the emulated GPU."""

@@ -58,6 +58,7 @@ Counter count_arguments = nullptr;
 std::string last_failure;
 size_t memory_bytes = size_t{1} << 32, allocated_bytes = 0;
 unsigned num_overlapping = 0;
+int is_integrated = 0;
 std::map<void *, size_t> sizes;
 
 int allocate(void **pointer, size_t num_bytes) {
@@ -92,6 +93,7 @@ extern "C" {
 
 void emulated_set_kernels(Launcher launch, Counter count) { launcher = launch, count_arguments = count; }
 void emulated_set_memory(size_t num_bytes) { memory_bytes = num_bytes; }
+void emulated_set_integrated(int shares_memory) { is_integrated = shares_memory; }
 size_t emulated_allocated() { return allocated_bytes; }
 unsigned emulated_overlapping() { return num_overlapping; }
 
@@ -115,7 +117,7 @@ int cuDeviceGetName(char *name, int size, int) {
 }
 int cuDeviceTotalMem_v2(size_t *num_bytes, int) { return *num_bytes = memory_bytes, SUCCESS; }
 int cuDeviceGetAttribute(int *value, int attribute, int) {
-  const std::map<int, int> known = {{16, 2}, {18, 0}, {75, 9}, {76, 0}, {115, 1}};  // enum CUdevice_attribute
+  const std::map<int, int> known = {{16, 2}, {18, is_integrated}, {75, 9}, {76, 0}, {115, 1}};  // enum CUdevice_attribute
   auto found = known.find(attribute);
   *value = found == known.end() ? 0 : found->second;
   return SUCCESS;
