@@ -10,7 +10,7 @@ PYTHON_VERSION ?= 3.11
 MODEL          ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types test-slow test-chaos test-peer test-train test-arm64 kernels test-cuda cubins cuda-bundle wheel fuzz soak bench bench-rpc
+.PHONY: help demo test lint format types test-slow test-chaos test-peer test-train test-arm64 test-x86-emulated kernels test-cuda cubins cuda-bundle wheel fuzz soak bench bench-rpc
 .PHONY: bench-peer seedling eval-seedling ablation clean
 
 help:  ## list the targets
@@ -102,7 +102,10 @@ test-train: $(VENV)/.installed-train  ## the tests of training and of conversion
 test-arm64: $(VENV)/.installed-dev  ## the CPU and the mobile backend on emulated Arm boards; see tests/emulated/arm64.sh
 	tests/emulated/arm64.sh build
 	$(BIN)/bonsai-edge kernels build --target linux-arm64
-	$(BIN)/python -m pytest -m emulated --timeout 3600 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m emulated -k arm64 --timeout 3600 $(PYTEST_ARGS)
+
+test-x86-emulated: $(VENV)/.kernels  ## the mobile backend on x86-64 processors that Bochs emulates, AVX-512 among them
+	$(BIN)/python -m pytest -m emulated --timeout 3600 tests/emulated/test_x86_64.py $(PYTEST_ARGS)
 
 bundle: $(VENV)/.installed-bundle  ## pack what installs without a network: PLATFORM=linux-aarch64|linux-x86_64 (docs/offline-bundle.md)
 	$(BIN)/python bundle/build.py --platform $(PLATFORM) --python-version $(PYTHON_VERSION) $(if $(MODEL),--model "$(MODEL)")
