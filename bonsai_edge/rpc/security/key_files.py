@@ -52,13 +52,21 @@ def create_key_pair(directory: Path, side: Side) -> str:
         for path in (secret_path, public_path):
             if path.exists():
                 raise KeyFileError(f"{path} exists already.", "Keep it, or move it away to make another.")
-        public, secret = (key.decode() for key in zmq.curve_keypair())
+        public, secret = _new_pair()
         secret_text = _certificate(f"Secret key of a {side} of bonsai-edge: for its user only.", public, secret)
         write_atomically(secret_path, [secret_text.encode()])
         write_atomically(public_path, [_certificate(f"Public key of a {side} of bonsai-edge.", public).encode()])
     except OSError as exc:
         raise KeyFileError(f"No keys can be kept in {directory}: {exc.strerror}.", "Choose another directory.") from exc
     return public
+
+
+def _new_pair() -> tuple[str, str]:
+    """Return a public and a secret key; a public one that began with a dash would be taken for an option."""
+    while True:
+        public, secret = zmq.curve_keypair()
+        if not public.startswith(b"-"):
+            return public.decode(), secret.decode()
 
 
 def load_server_keys(directory: Path) -> ServerKeys:

@@ -126,3 +126,10 @@ def test_public_key_is_given_as_text_or_as_file(tmp_path: Path) -> None:
 def test_what_is_no_key_is_recognized(text: str) -> None:
     assert not is_key(text)
     assert is_key("a" * 40)
+
+
+def test_new_public_key_is_not_taken_for_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = zmq.curve_keypair()
+    pairs = iter([(b"-" + kept[0][1:], kept[1]), kept])
+    monkeypatch.setattr(zmq, "curve_keypair", lambda: next(pairs))
+    assert create_key_pair(tmp_path / "a", "client") == kept[0].decode()
